@@ -1,0 +1,134 @@
+"""What flows along the line: frames and queries in, decisions and responses out.
+
+Times are integer nanoseconds of the camera's header stamp. Nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+NS_PER_S = 1_000_000_000
+
+
+class Verdict(Enum):
+    """What the model decides after a frame."""
+
+    SILENT = 'silent'
+    RESPOND = 'respond'
+    QUERY = 'query'  # a query at this frame's stamp is answered: the frame itself is not judged
+
+
+class Trigger(Enum):
+    """What made a response start."""
+
+    PROACTIVE = 'stream'
+    QUERY = 'query'
+
+
+class Finish(Enum):
+    """How a response ended."""
+
+    EOS = 'eos'
+    LENGTH = 'length'
+    CANCELLED = 'cancelled'
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One camera image that the sampler wants.
+
+    Attributes:
+        stamp_ns: Capture time, ns.
+        index: Counts the wanted frames of a stream from 0.
+        image_HWC: uint8 RGB, already square at the tower's resolution.
+    """
+
+    stamp_ns: int
+    index: int
+    image_HWC: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FrameTokens:
+    """One encoded frame.
+
+    Attributes:
+        stamp_ns: Capture time, ns.
+        index: As in Frame.
+        tokens_FD: F frame tokens in the language model's space.
+    """
+
+    stamp_ns: int
+    index: int
+    tokens_FD: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a person asks at `stamp_ns`; the core never answers an empty text."""
+
+    stamp_ns: int
+    text: str
+    query_id: str = ''
+
+
+Event: TypeAlias = FrameTokens | Query
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on one frame; `p_silence` is None when the frame was not judged."""
+
+    stamp_ns: int
+    index: int
+    p_silence: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A response while it is decoded: its text so far."""
+
+    stamp_ns: int
+    trigger: Trigger
+    query: Query | None
+    text: str
+    num_tokens: int
+    p_silence: float | None = None
+
+
+@dataclass(frozen=True)
+class Response:
+    """One finished response.
+
+    Attributes:
+        stamp_ns: Stamp of the deciding frame, or of the query.
+        trigger: Why it was said.
+        query: The query it answers, if any.
+        text: Decoded text; begins with a space, as the published template has it.
+        token_ids: Every generated id, the end-of-turn token included when it was generated.
+        finish: How it ended.
+        p_silence: p(interval) that made a proactive response start.
+    """
+
+    stamp_ns: int
+    trigger: Trigger
+    query: Query | None
+    text: str
+    token_ids: tuple[int, ...]
+    finish: Finish
+    p_silence: float | None = None
+
+
+Outcome: TypeAlias = Decision | Partial | Response
+
+
+def seconds(stamp_ns: int) -> float:
+    """Stamp in seconds, for people and JSON."""
+    return stamp_ns / NS_PER_S
