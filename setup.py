@@ -1,4 +1,4 @@
-"""Install the core and the training programs on a machine without ROS: `pip install '.[train]'`."""
+"""Install the core and the training programs without ROS: `pip install '.[train]'`."""
 
 import ast
 from pathlib import Path
@@ -50,6 +50,12 @@ setup(
         'typer>=0.12',
     ],
     extras_require={
-        'train': ['accelerate>=1', 'jinja2>=3', 'matplotlib>=3.8', 'tensorboard>=2.16', 'tqdm>=4.66'],
+        'train': [
+            'accelerate>=1',
+            'jinja2>=3',
+            'matplotlib>=3.8',
+            'tensorboard>=2.16',
+            'tqdm>=4.66',
+        ],
     },
 )

@@ -156,7 +156,8 @@ install_requirements() {
   for link in $(find_links); do links+=(--find-links "$link"); done
   if ! find_uv && "$python" -m pip install --quiet "uv==$UV_VERSION"; then UV=("$python" -m uv); fi
   if [[ -n ${UV-} ]]; then
-    UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-300}" "${UV[@]}" pip install --python "$python" \
+    UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-300}" without_package_list \
+      "${UV[@]}" pip install --python "$python" \
       ${PIP_INDEX_URL:+--index-url "$PIP_INDEX_URL"} "${links[@]}" \
       --constraint "$ROOT/requirements/constraints.txt" --requirement "$list" && rm -f "$list" && return
     say 'uv could not install the requirements; trying pip'
@@ -164,6 +165,11 @@ install_requirements() {
   fi
   "$python" -m pip install --constraint "$ROOT/requirements/constraints.txt" --requirement "$list"
   rm -f "$list"
+}
+
+# uv draws its progress on a terminal; elsewhere spare the reader two hundred lines.
+without_package_list() {
+  if [[ -t 2 ]]; then "$@"; else "$@" 2> >(grep -v '^ [+-] ' >&2); fi
 }
 
 make_core_environment() { make_environment .venv-core "${CORE_REQUIREMENTS[@]}"; }

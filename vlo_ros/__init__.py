@@ -1,4 +1,4 @@
-"""Streaming video-language model for ROS 2: watches a camera and speaks when there is something to say."""
+"""Streaming video-language model for ROS 2: watches a camera and speaks when it is time to."""
 
 from pkgutil import extend_path
 
