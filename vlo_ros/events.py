@@ -46,7 +46,7 @@ class Frame:
     Attributes:
         stamp_ns: Capture time, ns.
         index: Counts the wanted frames of a stream from 0.
-        image_HWC: uint8 RGB, already square at the tower's resolution.
+        image_HWC: uint8 RGB of any size; the vision tower letterboxes it.
     """
 
     stamp_ns: int
@@ -93,9 +93,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Partial:
-    """A response while it is decoded: its text so far."""
+    """A response while it is decoded: its text so far; the rest as in Response."""
 
     stamp_ns: int
+    frame_stamp_ns: int
     trigger: Trigger
     query: Query | None
     text: str
@@ -109,6 +110,7 @@ class Response:
 
     Attributes:
         stamp_ns: Stamp of the deciding frame, or of the query.
+        frame_stamp_ns: Stamp of the newest frame the model had seen when it began.
         trigger: Why it was said.
         query: The query it answers, if any.
         text: Decoded text; begins with a space, as the published template has it.
@@ -118,6 +120,7 @@ class Response:
     """
 
     stamp_ns: int
+    frame_stamp_ns: int
     trigger: Trigger
     query: Query | None
     text: str

@@ -1,0 +1,131 @@
+"""Attention over the streams' own KV caches, registered with transformers under ATTENTION.
+
+One forward may hold several segments, each new tokens of one stream: linear layers see them
+side by side, attention keeps them apart. Key/value heads are never expanded: the query heads
+that share one are laid out as further rows.
+"""
+
+# Shapes: H query heads, G key/value heads, T new positions, S positions in all, E head dim.
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.nn.attention.bias import causal_lower_right
+from transformers import AttentionInterface
+from transformers.utils import is_flash_attn_2_available
+
+from vlo_ros.kv_cache import KVCache
+
+ATTENTION = 'vlo_cached'
+
+
+@dataclass
+class Segment:
+    """New tokens of one stream in a forward.
+
+    Attributes:
+        embeddings_TD: What the language model is fed.
+        cache: The stream's KV cache.
+        read_rows: Rows of T whose logits are wanted.
+    """
+
+    embeddings_TD: torch.Tensor
+    cache: KVCache
+    read_rows: tuple[int, ...]
+    _masks: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def num_tokens(self) -> int:
+        """T."""
+        return self.embeddings_TD.shape[0]
+
+    def mask(self, num_rows: int, dtype: torch.dtype) -> torch.Tensor:
+        """Additive causal mask (num_rows * T, S), made once for all layers."""
+        if num_rows not in self._masks:
+            device = self.embeddings_TD.device
+            past, total = self.cache.length, self.cache.length + self.num_tokens
+            rows_T1 = torch.arange(past, total, device=device)[:, None]
+            hidden_TS = torch.arange(total, device=device)[None] > rows_T1
+            mask_TS = torch.zeros_like(hidden_TS, dtype=dtype).masked_fill_(hidden_TS, -torch.inf)
+            self._masks[num_rows] = mask_TS.repeat(num_rows, 1)
+        return self._masks[num_rows]
+
+
+def attend_segments(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    segments: list[Segment],
+    scaling: float,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Write each segment's keys and values to its cache and attend: (1, H, T, E) -> (1, T, H, E).
+
+    The signature is transformers' AttentionInterface; `segments` reaches it through the model's
+    keyword arguments.
+    """
+    layer: int = module.layer_idx  # type: ignore[assignment]
+    outputs, start = [], 0
+    for segment in segments:
+        rows = slice(start, start + segment.num_tokens)
+        keys_GSE, values_GSE = segment.cache.write(layer, key[0, :, rows], value[0, :, rows])
+        outputs.append(_attend(query[0, :, rows], keys_GSE, values_GSE, segment, scaling))
+        start = rows.stop
+    output_HTE = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+    return output_HTE.transpose(0, 1)[None], None
+
+
+def _attend(
+    query_HTE: torch.Tensor,
+    keys_GSE: torch.Tensor,
+    values_GSE: torch.Tensor,
+    segment: Segment,
+    scaling: float,
+) -> torch.Tensor:
+    if query_HTE.is_cuda:
+        return _attend_cuda(query_HTE, keys_GSE, values_GSE, scaling)
+    num_heads, num_new, head_dim = query_HTE.shape
+    num_kv_heads = keys_GSE.shape[0]
+    num_rows = num_heads // num_kv_heads
+    output = functional.scaled_dot_product_attention(
+        query_HTE.reshape(1, num_kv_heads, num_rows * num_new, head_dim),
+        keys_GSE[None],
+        values_GSE[None],
+        attn_mask=None if num_new == 1 else segment.mask(num_rows, query_HTE.dtype),
+        scale=scaling,
+    )
+    return output.view(num_heads, num_new, head_dim)
+
+
+def _attend_cuda(
+    query_HTE: torch.Tensor, keys_GSE: torch.Tensor, values_GSE: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    if is_flash_attn_2_available() and query_HTE.dtype != torch.float32:
+        from flash_attn import flash_attn_func
+
+        output_1THE = flash_attn_func(
+            query_HTE.transpose(0, 1)[None],
+            keys_GSE.transpose(0, 1)[None],
+            values_GSE.transpose(0, 1)[None],
+            softmax_scale=scaling,
+            causal=True,  # aligned at the lower right, which is what a cache needs
+        )
+        return torch.as_tensor(output_1THE)[0].transpose(0, 1)
+    num_new, num_all = query_HTE.shape[1], keys_GSE.shape[1]
+    return functional.scaled_dot_product_attention(
+        query_HTE[None],
+        keys_GSE[None],
+        values_GSE[None],
+        attn_mask=None if num_new == 1 else causal_lower_right(num_new, num_all),
+        scale=scaling,
+        enable_gqa=query_HTE.shape[0] != keys_GSE.shape[0],
+    )[0]
+
+
+AttentionInterface.register(ATTENTION, attend_segments)

@@ -1,0 +1,116 @@
+"""The language model's weights and its forward; what a stream remembers is in KVCache."""
+
+# Shapes: T tokens, D hidden dim, R read rows, K vocabulary.
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig
+
+from vlo_ros.attention import ATTENTION, Segment
+from vlo_ros.errors import ConfigError
+from vlo_ros.kv_cache import KVCache
+
+
+class LanguageModel:
+    """A causal language model of transformers, run over the streams' own caches."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Take over `model`, a `*ForCausalLM`, and route its attention to `attention.py`."""
+        self.model: Any = model.eval().requires_grad_(False)
+        self.config: Any = model.config
+        self.config._attn_implementation = ATTENTION
+        parameter = self.model.get_input_embeddings().weight
+        self.device, self.dtype = parameter.device, parameter.dtype
+        self.head_dim, self.num_kv_heads = attention_shape(self.config)
+        self.max_positions = trained_positions(self.config)
+
+    def new_cache(self, capacity: int) -> KVCache:
+        """Allocate the memory of one stream; `capacity` 0 takes what the model was trained for.
+
+        Raises:
+            ConfigError: More positions than the model knows.
+        """
+        if capacity > self.max_positions:
+            raise ConfigError(
+                f'stream.window_tokens: {capacity} is more than the {self.max_positions} '
+                'positions the language model was trained for'
+            )
+        rotary = self.model.model.rotary_emb
+        return KVCache(
+            self.config.num_hidden_layers,
+            self.num_kv_heads,
+            capacity or self.max_positions,
+            self.head_dim,
+            rotary.inv_freq,
+            self.dtype,
+            self.device,
+        )
+
+    def embed(self, ids: Sequence[int]) -> torch.Tensor:
+        """Embeddings of text ids: (T, D)."""
+        table: nn.Embedding = self.model.get_input_embeddings()
+        return table(torch.tensor(ids, dtype=torch.long, device=self.device))
+
+    @torch.inference_mode()
+    def forward(self, segments: list[Segment]) -> list[torch.Tensor]:
+        """Feed each segment to its stream; return its logits (R, K) at the rows it reads.
+
+        Raises:
+            CacheFullError: A segment does not fit its cache; no cache has changed.
+        """
+        for segment in segments:
+            segment.cache.check_room(segment.num_tokens)
+        embeddings_1TD = torch.cat([segment.embeddings_TD for segment in segments])[None]
+        positions = [
+            torch.arange(
+                segment.cache.length,
+                segment.cache.length + segment.num_tokens,
+                device=self.device,
+            )
+            for segment in segments
+        ]
+        hidden_TD = self.model.model(
+            inputs_embeds=embeddings_1TD,
+            position_ids=torch.cat(positions)[None],
+            use_cache=False,
+            segments=segments,
+        ).last_hidden_state[0]
+        starts, start = [], 0
+        for segment in segments:
+            segment.cache.commit(segment.num_tokens)
+            starts.append(start)
+            start += segment.num_tokens
+        rows = [
+            begin + row
+            for begin, segment in zip(starts, segments, strict=True)
+            for row in segment.read_rows
+        ]
+        # Only the rows somebody reads go through the head, the largest matrix of all.
+        logits_RK = self.model.get_output_embeddings()(hidden_TD[rows])
+        return list(logits_RK.split([len(segment.read_rows) for segment in segments]))
+
+
+def attention_shape(config: PretrainedConfig | Any) -> tuple[int, int]:
+    """Return head dim and number of key/value heads of a language model's config."""
+    num_heads = config.num_attention_heads
+    head_dim = getattr(config, 'head_dim', None) or config.hidden_size // num_heads
+    return head_dim, getattr(config, 'num_key_value_heads', None) or num_heads
+
+
+def trained_positions(config: PretrainedConfig | Any) -> int:
+    """Return how many positions a language model attends over as it was trained.
+
+    Llama-3-8B has 8,192. A sliding window (Mistral v0.1) bounds it, since inside it nothing is
+    masked; so does the length before rope scaling was applied.
+    """
+    positions = [int(config.max_position_embeddings)]
+    rope = getattr(config, 'rope_scaling', None) or getattr(config, 'rope_parameters', None) or {}
+    if rope.get('original_max_position_embeddings'):
+        positions.append(int(rope['original_max_position_embeddings']))
+    if getattr(config, 'sliding_window', None) and getattr(config, 'use_sliding_window', True):
+        positions.append(int(config.sliding_window))
+    return min(positions)

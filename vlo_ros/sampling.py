@@ -1,0 +1,74 @@
+"""Which camera frames are wanted: `frame_fps` by header stamp."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from vlo_ros.events import NS_PER_S
+
+# Frames this much older than the newest are late, not a new beginning.
+LATE_NS = NS_PER_S
+
+
+class Sampling(Enum):
+    """What the sampler says of one camera frame."""
+
+    WANTED = 'wanted'
+    UNWANTED = 'unwanted'
+    LATE = 'late'
+    RESTARTED = 'restarted'  # wanted; time went back, as when a bag loops
+
+
+class Sampler:
+    """Picks the first frame at or after each tick of a grid of 1 / frame_fps.
+
+    Depends on stamps alone, never on when frames arrive. The grid starts at the first frame, and
+    anew after a gap, so a jump of an hour costs nothing.
+
+    Attributes:
+        frame_fps: Frames wanted per second; may be changed at any time.
+        index: Index of the frame wanted last, -1 before the first.
+        num_late: Frames refused because they were older than the one before.
+    """
+
+    def __init__(self, frame_fps: float) -> None:
+        """Start before the first frame."""
+        self.frame_fps = frame_fps
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next frame is the first."""
+        self.index = -1
+        self.num_late = 0
+        self._newest_ns: int | None = None
+        self._anchor_ns = 0
+        self._anchor_fps = self.frame_fps
+        self._next_tick = 0
+
+    def judge(self, stamp_ns: int) -> Sampling:
+        """Say whether the frame captured at `stamp_ns` is wanted, and count it."""
+        if self._newest_ns is None:
+            return self._restart(stamp_ns, Sampling.WANTED)
+        if stamp_ns < self._newest_ns - LATE_NS:
+            self.index = -1
+            return self._restart(stamp_ns, Sampling.RESTARTED)
+        if stamp_ns < self._newest_ns:
+            self.num_late += 1
+            return Sampling.LATE
+        self._newest_ns = stamp_ns
+        if self._anchor_fps != self.frame_fps:
+            return self._restart(stamp_ns, Sampling.WANTED)
+        # A millionth of a tick of grace: stamps of a camera at exactly frame_fps are rounded down.
+        tick = int((stamp_ns - self._anchor_ns) * self.frame_fps / NS_PER_S + 1e-6)
+        if tick < self._next_tick:
+            return Sampling.UNWANTED
+        self._next_tick = tick + 1
+        self.index += 1
+        return Sampling.WANTED
+
+    def _restart(self, stamp_ns: int, verdict: Sampling) -> Sampling:
+        self._newest_ns = self._anchor_ns = stamp_ns
+        self._anchor_fps = self.frame_fps
+        self._next_tick = 1
+        self.index += 1
+        return verdict

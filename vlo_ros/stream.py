@@ -1,0 +1,167 @@
+"""One stream from encoded frames and queries to decisions and responses.
+
+Joins the backlog (filled by any thread) to the decoder (driven by one). The node, replay,
+evaluation and tests all go through `Stream.advance`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from vlo_ros.backlog import Backlog
+from vlo_ros.checkpoint import VloModel
+from vlo_ros.config import StreamConfig, check_value
+from vlo_ros.decoder import StreamDecoder
+from vlo_ros.errors import ConfigError
+from vlo_ros.events import Decision, FrameTokens, Outcome, Query, Verdict
+
+
+class Stream:
+    """State of one camera: what waits, and what the model remembers.
+
+    `put_*`, `cancel` and the counters are safe from any thread; `advance` and `reset` belong to
+    one.
+
+    Attributes:
+        config: Settings now in force.
+        decoder: The stream's decoder.
+    """
+
+    def __init__(self, model: VloModel, config: StreamConfig) -> None:
+        """Start an empty stream on shared weights."""
+        self.config = config
+        self._cancelled = threading.Event()
+        self._backlog = Backlog(
+            config.backlog_frames,
+            config.backlog_queries,
+            by_arrival=config.protocol == 'official',
+        )
+        self._template = model.template
+        self.decoder = StreamDecoder(
+            model.language, model.template, config, self._cancelled.is_set
+        )
+        self._chunk = ChunkPolicy(config.chunk)
+
+    def put_frame(self, frame: FrameTokens) -> None:
+        """Let a frame wait; when too many do, the oldest is dropped and counted."""
+        self._backlog.put_frame(frame)
+
+    def put_query(self, query: Query) -> str | None:
+        """Let a query wait, or return why it is refused."""
+        text = self._template.plain(query.text)
+        if not text:
+            return 'the query is empty'
+        if len(query.text) > self.config.max_query_chars:
+            return (
+                f'the query has {len(query.text)} characters, at most '
+                f'{self.config.max_query_chars} are accepted'
+            )
+        longest = self.decoder.cache.capacity // 4
+        if len(self._template.encode(text)) > longest:
+            return f'the query is longer than {longest} tokens, a quarter of the window'
+        if not self._backlog.put_query(query):
+            return f'{self.config.backlog_queries} queries are waiting already'
+        if self.config.interrupt:
+            self.cancel()
+        return None
+
+    def cancel(self) -> None:
+        """Stop the response being decoded between two tokens."""
+        self._cancelled.set()
+
+    def advance(self, *, flush: bool = False) -> Iterator[Outcome]:
+        """Judge and answer what is due, yielding outcomes as they happen.
+
+        Args:
+            flush: Also answer queries behind which no frame waits.
+        """
+        while events := self._backlog.take(self._chunk.size(self.backlog_frames), flush=flush):
+            self._cancelled.clear()
+            try:
+                for outcome in self.decoder.step(events):
+                    if isinstance(outcome, Decision):
+                        self._chunk.observe(outcome.verdict is not Verdict.SILENT)
+                    yield outcome
+            finally:
+                self._backlog.put_back(self.decoder.unjudged)
+
+    def reset(self) -> None:
+        """Forget everything, what waits included."""
+        self._backlog.clear()
+        self.decoder.config = self.config
+        self.decoder.reset()
+        self._chunk = ChunkPolicy(self.config.chunk)
+
+    def configure(self, **changes: Any) -> None:
+        """Change live settings at once; the others take effect at the next reset.
+
+        Raises:
+            ConfigError: Unknown setting, or value out of range.
+        """
+        known = {spec.name: spec for spec in dataclasses.fields(StreamConfig)}
+        for name, value in changes.items():
+            if name not in known:
+                raise ConfigError(f'stream.{name} is unknown')
+            check_value('stream', known[name], value)
+        self.config = dataclasses.replace(self.config, **changes)
+        live = {name: value for name, value in changes.items() if known[name].metadata['live']}
+        self.decoder.config = dataclasses.replace(self.decoder.config, **live)
+
+    @property
+    def num_dropped(self) -> int:
+        """Frames dropped from the full backlog."""
+        return self._backlog.num_dropped
+
+    @property
+    def num_judged(self) -> int:
+        """Frames judged since the last reset."""
+        return self.decoder.num_judged
+
+    @property
+    def num_evictions(self) -> int:
+        """Times the oldest turns were evicted since the last reset."""
+        return self.decoder.num_evictions
+
+    @property
+    def backlog_frames(self) -> int:
+        """Encoded frames waiting."""
+        return self._backlog.num_frames
+
+    @property
+    def backlog_queries(self) -> int:
+        """Queries waiting."""
+        return self._backlog.num_queries
+
+    @property
+    def cache_fill(self) -> float:
+        """Share of the window in use, 0 to 1."""
+        return self.decoder.cache.length / self.decoder.cache.capacity
+
+
+class ChunkPolicy:
+    """How many waiting frames to judge in one forward.
+
+    With `auto`, a chunk is about as long as the silences have been lately: frames behind one that
+    speaks are fed again, so longer chunks waste work when the model speaks often.
+    """
+
+    MAX_CHUNK = 32  # bandwidth-bound up to about 27 frames of v1+ on an H100 (docs/engine.md)
+
+    def __init__(self, chunk: str) -> None:
+        """Follow the setting `stream.chunk`."""
+        self._fixed = None if chunk == 'auto' else int(chunk)
+        self._speaking_rate = 0.1
+
+    def size(self, num_waiting: int) -> int:
+        """Frames to take now."""
+        if self._fixed is not None:
+            return self._fixed
+        silence = round(1 / max(self._speaking_rate, 1e-3))
+        return max(1, min(num_waiting, silence, self.MAX_CHUNK))
+
+    def observe(self, spoke: bool) -> None:
+        """Learn from one verdict; the memory is about 30 frames long."""
+        self._speaking_rate += (float(spoke) - self._speaking_rate) / 30
