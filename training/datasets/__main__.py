@@ -1,0 +1,97 @@
+"""Write a data set's samples as JSON: `python -m training.datasets NAME --root DIR --output F`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from training.datasets import DATASETS, DatasetError, Sample, build
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+MAX_NUM_FRAMES = 1200  # of the published live1+ recipe: 10 minutes at 2 fps
+
+
+@app.command(help=f'Write the samples of a data set. NAME: {", ".join(DATASETS)}.')
+def main(
+    name: Annotated[str, typer.Argument(metavar='NAME', help='which data set')],
+    root: Annotated[Path, typer.Option(help='folder that holds the published tree datasets/...')],
+    output: Annotated[Path, typer.Option(help='JSON file to write')],
+    split: Annotated[str, typer.Option(help='train, val or test')] = 'train',
+    fps: Annotated[float, typer.Option(help='frames per second')] = 2,
+    official: Annotated[
+        bool, typer.Option('--official', help='keep the bugs of the official builders')
+    ] = False,
+    loaded: Annotated[
+        bool,
+        typer.Option(
+            '--loaded', help='as an epoch trains them: instruction drawn, clipped, augmented'
+        ),
+    ] = False,
+    augmentation: Annotated[
+        bool, typer.Option('--augmentation', help='one wrong response; implies --loaded')
+    ] = False,
+    max_num_frames: Annotated[
+        int | None, typer.Option(min=0, help='longest stream; implies --loaded, there 1200')
+    ] = None,
+    seed: Annotated[int, typer.Option(help='of every draw')] = 0,
+    embed_mark: Annotated[
+        str | None, typer.Option(help='which features, such as 2fps_384_1+3x3')
+    ] = None,
+) -> None:
+    """Build a data set and write it, or say in one line why it cannot be built."""
+    rng = random.Random(seed)
+    try:
+        samples = build(
+            name, root, split, fps=fps, official=official, rng=rng, embed_mark=embed_mark
+        )
+        if loaded or augmentation or max_num_frames is not None:
+            limit = MAX_NUM_FRAMES if max_num_frames is None else max_num_frames
+            written = [
+                _as_json(
+                    sample,
+                    *sample.load(
+                        rng, max_num_frames=limit, augmentation=augmentation, official=official
+                    ),
+                )
+                for sample in samples
+            ]
+        else:
+            written = [
+                _as_json(sample, list(sample.conversation), sample.load_ranges)
+                for sample in samples
+            ]
+        _write(output, written)
+    except DatasetError as error:
+        typer.echo(f'error: {error}', err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f'{len(written)} samples of {name} {split} in {output}')
+
+
+def _as_json(sample: Sample, conversation: list[Any], load_ranges: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        'conversation': conversation,
+        'load_ranges': {file: list(frames) for file, frames in load_ranges.items()},
+    }
+    if sample.frames is not None:
+        fields['frames'] = dict(sample.frames)
+    return fields
+
+
+def _write(output: Path, samples: list[dict[str, Any]]) -> None:
+    """Write the file whole or not at all."""
+    partial = output.with_name(f'{output.name}.partial')
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(samples, ensure_ascii=False) + '\n', encoding='utf-8')
+        os.replace(partial, output)
+    except OSError as error:
+        raise DatasetError(f'{output}: cannot be written: {error.strerror}') from None
+
+
+if __name__ == '__main__':
+    app()

@@ -1,0 +1,11 @@
+"""COIN procedure: which steps, five at most, follow this stretch of video?"""
+
+from __future__ import annotations
+
+from training.datasets.coin import procedure_samples
+from training.datasets.sample import BuildOptions, Sample
+
+
+def build(options: BuildOptions) -> list[Sample]:
+    """Return one sample for each step but the last of a video."""
+    return procedure_samples(options, name_task=False)
