@@ -1,0 +1,1 @@
+"""Training on the rendered world: tower labels, frame pool, tower training, features, export."""
