@@ -86,3 +86,9 @@ def test_no_requirement_is_unpinned_or_written_twice():
             if path.name != 'apt.txt':
                 assert name not in seen, f'{name}: {path.name} and {seen[name]}'
                 seen[name] = path.name
+
+
+@pytest.mark.parametrize('package', ['vlo_ros', 'training'])
+def test_every_folder_with_code_is_a_package_that_pip_finds(package):
+    folders = {path.parent for path in (ROOT / package).rglob('*.py')}
+    assert not [folder for folder in folders if not (folder / '__init__.py').exists()]
