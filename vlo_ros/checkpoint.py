@@ -94,7 +94,9 @@ def load_model(config: ModelConfig) -> VloModel:
     model, tokenizer = load_base(config, device, dtype)
     model.connector = make_connector(tower.dim, model.config.hidden_size).to(device, dtype)
     if config.adapter:
-        model = merge_adapter(model, local_folder('adapter', config.adapter, config.adapter_revision))
+        model = merge_adapter(
+            model, local_folder('adapter', config.adapter, config.adapter_revision)
+        )
     elif config.connector:
         load_connector(model.connector, Path(config.connector))
     else:
@@ -102,7 +104,11 @@ def load_model(config: ModelConfig) -> VloModel:
     connector = model.connector.to(device, dtype).eval().requires_grad_(False)
     del model.connector
     return VloModel(
-        config, tower, connector, LanguageModel(model), make_template(config, tower, model, tokenizer)
+        config,
+        tower,
+        connector,
+        LanguageModel(model),
+        make_template(config, tower, model, tokenizer),
     )
 
 
@@ -124,18 +130,32 @@ def load_tower(config: ModelConfig, device: torch.device, dtype: torch.dtype) ->
 
 
 def load_base(
-    config: ModelConfig, device: torch.device, dtype: torch.dtype
+    config: ModelConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    attention: str = ATTENTION,
+    **options: Any,
 ) -> tuple[Any, PreTrainedTokenizerBase]:
-    """Load the language model without adapter, and its tokenizer."""
+    """Load the language model without adapter, and its tokenizer.
+
+    Args:
+        config: Names the weights.
+        device: Where they go.
+        dtype: What they are held in.
+        attention: transformers' name of the attention to use.
+        **options: For `from_pretrained`, such as a quantization_config.
+    """
     folder = local_folder('llm', config.llm, config.llm_revision)
     family_of(read_config('llm', folder).model_type)
     model = _from_pretrained(
-        AutoModelForCausalLM, 'llm', folder, dtype=dtype, attn_implementation=ATTENTION
+        AutoModelForCausalLM, 'llm', folder, dtype=dtype, attn_implementation=attention, **options
     )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side='left')
     except (OSError, ValueError) as error:
-        raise CheckpointError(f'model.llm {folder}: no usable tokenizer: {_line(error)}') from error
+        raise CheckpointError(
+            f'model.llm {folder}: no usable tokenizer: {_line(error)}'
+        ) from error
     return model.to(device), tokenizer
 
 
@@ -145,14 +165,26 @@ def merge_adapter(model: Any, folder: Path) -> Any:
     Raises:
         CheckpointError: The adapter is missing, damaged or was made for another base.
     """
+    return attach_adapter(model, folder).merge_and_unload()
+
+
+def attach_adapter(model: Any, folder: Path, *, trainable: bool = False) -> PeftModel:
+    """Load LoRA and connector into `model`, side by side with its own weights.
+
+    Raises:
+        CheckpointError: The adapter is missing, damaged or was made for another base.
+    """
     path = folder / ADAPTER_FILE
     if not path.exists():
-        hint = '; adapter_model.bin is a pickle and is not read' if path.with_suffix('.bin').exists() else ''
+        hint = (
+            '; adapter_model.bin is a pickle and is not read'
+            if path.with_suffix('.bin').exists()
+            else ''
+        )
         raise CheckpointError(f'model.adapter {folder}: {ADAPTER_FILE} is missing{hint}')
     check_adapter(model, path)
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder))
-        return adapted.merge_and_unload()
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     except (OSError, ValueError, RuntimeError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(f'model.adapter {folder}: {_line(error)}') from error
 
@@ -168,7 +200,9 @@ def check_adapter(model: Any, path: Path) -> None:
                 name, _, kind = key.removeprefix('base_model.model.').partition('.lora_')
                 if kind:
                     module = modules.get(name)
-                    have = getattr(module, 'in_features' if kind[0] == 'A' else 'out_features', None)
+                    have = getattr(
+                        module, 'in_features' if kind[0] == 'A' else 'out_features', None
+                    )
                     want = shape[1] if kind[0] == 'A' else shape[0]
                     if have != want:
                         raise CheckpointError(
@@ -214,7 +248,11 @@ def local_folder(setting: str, name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
     except (
-        OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, ValueError,
+        OSError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        ValueError,
     ) as error:
         raise CheckpointError(
             f'model.{setting}: {name!r} is no folder here and cannot be fetched from the hub: '
