@@ -50,7 +50,11 @@ class Backlog:
             if len(self._queries) == self._max_queries:
                 return False
             place = len(self._queries)
-            while not self._by_arrival and place and self._queries[place - 1].stamp_ns > query.stamp_ns:
+            while (
+                not self._by_arrival
+                and place
+                and self._queries[place - 1].stamp_ns > query.stamp_ns
+            ):
                 place -= 1
             self._queries.insert(place, query)
             return True

@@ -225,7 +225,7 @@ def check_adapter(model: Any, path: Path) -> None:
 
 
 def load_connector(connector: nn.Module, path: Path) -> None:
-    """Load connector weights `0.weight`, `0.bias`, `2.weight`, `2.bias` from a safetensors file."""
+    """Load connector weights (`0.weight`, `0.bias`, `2.weight`, `2.bias`) from safetensors."""
     try:
         connector.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -243,7 +243,7 @@ def local_folder(setting: str, name: str, revision: str | None) -> Path:
         return path
     if not name or name.startswith(('.', '/', '~')) or name.count('/') != 1:
         raise CheckpointError(
-            f'model.{setting}: {name!r} is no folder; give a folder or a hub name such as org/model'
+            f'model.{setting}: {name!r} is no folder; give a folder or a hub name like org/model'
         )
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))

@@ -95,8 +95,12 @@ class ModelConfig(_Checked):
 
     llm: str = setting('', 'language model: folder or hub name')
     vision: str = setting('', 'vision tower: folder or hub name')
-    adapter: str | None = setting(None, 'LoRA and connector in the published layout: folder or hub name')
-    connector: str | None = setting(None, 'connector weights (.safetensors) when there is no adapter')
+    adapter: str | None = setting(
+        None, 'LoRA and connector in the published layout: folder or hub name'
+    )
+    connector: str | None = setting(
+        None, 'connector weights (.safetensors) when there is no adapter'
+    )
     variant: str = setting(
         'live1+',
         'frame tokens: live1+ is CLS + 3x3 pooled patches with interval ",", live1 is CLS alone',
@@ -164,7 +168,8 @@ class StreamConfig(_Checked):
         le=1_048_576,
     )
     chunk: str = setting(
-        'auto', 'frames judged in one forward: a number, or auto to follow backlog and speaking rate'
+        'auto',
+        'frames judged in one forward: a number, or auto to follow backlog and speaking rate',
     )
     backlog_frames: int = setting(
         256, 'encoded frames that may wait; when full the oldest is dropped', ge=1, le=100_000
@@ -218,7 +223,7 @@ def load_config(name: str | Path, **changes: Any) -> VloConfig:
 
 
 def config_from(content: Any, path: Path, **changes: Any) -> VloConfig:
-    """Build a VloConfig from parsed YAML `content`; `path` names it in errors and anchors paths."""
+    """Build a VloConfig from YAML `content`; `path` names it in errors and anchors paths."""
     if not isinstance(content, dict) or not set(content) <= {'model', 'stream'}:
         raise ConfigError(f"model YAML {path}: expected the sections 'model' and 'stream'")
     model = section_from(ModelConfig, content.get('model') or {}, str(path), changes)
@@ -240,15 +245,13 @@ def section_from(kind: type[T], content: Any, where: str, changes: dict[str, Any
             values[name] = changes.pop(name)
     unknown = sorted(str(name) for name in values if name not in names)
     if unknown:
-        raise ConfigError(
-            f'{where}: {section}.{unknown[0]} is unknown; known: {", ".join(names)}'
-        )
+        raise ConfigError(f'{where}: {section}.{unknown[0]} is unknown; known: {", ".join(names)}')
     return kind(**values)
 
 
 def anchor_paths(model: ModelConfig, folder: Path) -> ModelConfig:
-    """Make relative weight paths start at `folder`; names that are no path there stay hub names."""
-    changes = {}
+    """Make relative weight paths start at `folder`; what is no path there stays a hub name."""
+    changes: dict[str, Any] = {}
     for name in ('llm', 'vision', 'adapter', 'connector'):
         value = getattr(model, name)
         if not value:

@@ -141,10 +141,12 @@ class StreamDecoder:
     # -- frames ----------------------------------------------------------------------------
 
     def _judge(self, frames: list[FrameTokens]) -> Iterator[Outcome]:
-        """Draft that all frames are silent, feed them at once, accept up to the first that speaks."""
+        """Draft silence for all frames, feed them at once, accept up to the first that speaks."""
         frames, self.unjudged = self._fit(frames)
         logits_NK = self._feed(frames)
-        thresholds = [self.config.threshold_after(self._spoke and not row) for row in range(len(frames))]
+        thresholds = [
+            self.config.threshold_after(self._spoke and not row) for row in range(len(frames))
+        ]
         verdicts = decide(logits_NK, self.template.silence_id, thresholds)
         self._spoke = False
         for row, (frame, (p_silence, silent)) in enumerate(zip(frames, verdicts, strict=True)):
@@ -268,7 +270,13 @@ class StreamDecoder:
                 finish = Finish.EOS
                 break
             yield Partial(
-                stamp_ns, frame_stamp_ns, trigger, query, self.template.decode(ids), len(ids), p_silence
+                stamp_ns,
+                frame_stamp_ns,
+                trigger,
+                query,
+                self.template.decode(ids),
+                len(ids),
+                p_silence,
             )
             if len(ids) >= self.config.max_new_tokens or self.cache.length == self.cache.capacity:
                 finish = Finish.LENGTH

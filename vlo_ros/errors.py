@@ -1,11 +1,11 @@
 """The errors a person can cause. Each message is one line: what, where, what is accepted.
 
-    VloError
-      ConfigError        a setting, a YAML file, a command-line value
-      CheckpointError    weights, tokenizer or adapter that cannot be used
-      TemplateError      a conversation that the template does not allow
-      SourceError        a recording or camera image that cannot be read
-      CacheFullError     one event needs more positions than the cache has
+VloError
+  ConfigError        a setting, a YAML file, a command-line value
+  CheckpointError    weights, tokenizer or adapter that cannot be used
+  TemplateError      a conversation that the template does not allow
+  SourceError        a recording or camera image that cannot be read
+  CacheFullError     one event needs more positions than the cache has
 """
 
 

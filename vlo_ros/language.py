@@ -12,9 +12,7 @@ from vlo_ros.errors import CheckpointError
 
 # Official implementation (showlab/videollm-online, models/arguments_live.py): a regular
 # expression for re.fullmatch on module paths. peft stores this very string in the checkpoint.
-LORA_TARGETS = (
-    'model.*(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)|lm_head$'
-)
+LORA_TARGETS = 'model.*(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)|lm_head$'
 
 
 @dataclass(frozen=True)

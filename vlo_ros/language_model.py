@@ -18,13 +18,13 @@ from vlo_ros.kv_cache import KVCache
 class LanguageModel:
     """A causal language model of transformers, run over the streams' own caches."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         """Take over `model`, a `*ForCausalLM`, and route its attention to `attention.py`."""
         self.model: Any = model.eval().requires_grad_(False)
         self.config: Any = model.config
         self.config._attn_implementation = ATTENTION
-        parameter = self.model.get_input_embeddings().weight
-        self.device, self.dtype = parameter.device, parameter.dtype
+        table: nn.Embedding = self.model.get_input_embeddings()
+        self.device, self.dtype = table.weight.device, table.weight.dtype
         self.head_dim, self.num_kv_heads = attention_shape(self.config)
         self.max_positions = trained_positions(self.config)
 
@@ -53,7 +53,10 @@ class LanguageModel:
     def embed(self, ids: Sequence[int]) -> torch.Tensor:
         """Embeddings of text ids: (T, D)."""
         table: nn.Embedding = self.model.get_input_embeddings()
-        return table(torch.tensor(ids, dtype=torch.long, device=self.device))
+        embeddings_TD: torch.Tensor = table(
+            torch.tensor(ids, dtype=torch.long, device=self.device)
+        )
+        return embeddings_TD
 
     @torch.inference_mode()
     def forward(self, segments: list[Segment]) -> list[torch.Tensor]:

@@ -1,12 +1,12 @@
-"""The conversation format: turns -> ids, labels and frame mask, and the same pieces one by one.
+r"""The conversation format: turns -> ids, labels and frame mask, and the same pieces one by one.
 
 Training calls `render`; the live decoder strings together `START`, `open_stream`, ... through
 `encode`. Special tokens cut a text before it is tokenised, so tokenising each run of text
 between two of them gives the very ids of tokenising everything at once; that is why both agree.
 
-    bos system \\n
-    \\n[ frame , frame ]             a run of frames, `,` is the interval of variant live1+
-    \\nUser: ... \\nAssistant: ... eos
+    bos system \n
+    \n[ frame , frame ]             a run of frames, `,` is the interval of variant live1+
+    \nUser: ... \nAssistant: ... eos
 
 (VideoLLM-online, CVPR 2024; the exact pieces are part of what the published weights learned.)
 """
@@ -203,7 +203,9 @@ class Template:
                 page.learn_silence()
         page.close_stream(learned=num_learned >= turn.num_frames)
 
-    def _tokenize(self, run: str, before: str = PLACEHOLDER) -> tuple[list[int], list[tuple[int, int]]]:
+    def _tokenize(
+        self, run: str, before: str = PLACEHOLDER
+    ) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and character offsets of `run`, tokenised in its place behind a special token."""
         encoding = self.tokenizer(
             before + run, add_special_tokens=False, return_offsets_mapping=True

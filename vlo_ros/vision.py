@@ -1,6 +1,6 @@
 """Vision towers: images -> one CLS vector and P patch vectors each; TOWERS has one entry each.
 
-    letterbox -> normalise -> tower -> CLS + 3x3 pooled patches = frame features
+letterbox -> normalise -> tower -> CLS + 3x3 pooled patches = frame features
 """
 
 # Shapes: N frames, C channels, S tower resolution, P patches, F tokens per frame, V vision dim.
@@ -84,7 +84,11 @@ class VisionTower:
     """A frozen vision tower; holds weights only."""
 
     def __init__(
-        self, model: nn.Module, kind: TowerKind, use_patches: bool, use_cls: bool = True,
+        self,
+        model: nn.Module,
+        kind: TowerKind,
+        use_patches: bool,
+        use_cls: bool = True,
         grid: tuple[int, int] = (3, 3),
     ) -> None:
         """Wrap `model`; `use_cls` and `use_patches` choose what a frame contributes."""
@@ -135,7 +139,7 @@ class VisionTower:
 def pool_patches(patches_NPV: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     """Average a square of patches into a coarser grid: (N, P, V) -> (N, rows * columns, V)."""
     side = math.isqrt(patches_NPV.shape[1])
-    square_NVss = patches_NPV.transpose(1, 2).unflatten(2, (side, side))
+    square_NVss = patches_NPV.transpose(1, 2).reshape(len(patches_NPV), -1, side, side)
     pooled = functional.adaptive_avg_pool2d(square_NVss, grid)
     return pooled.flatten(2).transpose(1, 2)
 
