@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+MAX_NUMBER = 1e15
 
 
 class DatasetError(ValueError):
@@ -76,7 +77,7 @@ class Entry:
         value = self.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong('a number')
-        if not math.isfinite(value):
+        if not -MAX_NUMBER < value < MAX_NUMBER:  # NaN and infinity are JSON to Python
             raise self._wrong('a finite number')
         return value
 
@@ -116,6 +117,8 @@ def read_json(file: Path) -> Entry:
         raise DatasetError(f'{file}: not valid JSON at {place}: {error.msg}') from None
     except UnicodeDecodeError as error:
         raise DatasetError(f'{file}: not UTF-8 at byte {error.start}') from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise DatasetError(f'{file}: not valid JSON: {error}') from None
     except RecursionError:
         raise DatasetError(f'{file}: not an annotation file: nested too deeply') from None
     except OSError as error:

@@ -1,0 +1,24 @@
+import pytest
+
+from training.datasets import build
+
+
+def test_steps_past_the_video_go_to_its_last_frame(root):
+    samples = build('coin_step', root, 'test')
+    ends = [r for s in samples for f, r in s.load_ranges.items() if f.endswith('coin4.pt')]
+    assert ends[-1] == (20, 21)
+
+
+@pytest.mark.parametrize('official', [False, True])
+def test_videos_without_features_are_left_out(root, official):
+    files = {f for s in build('coin_task', root, official=official) for f in s.load_ranges}
+    assert not any('missing_video' in file for file in files)
+
+
+def test_the_question_for_one_step_is_that_of_coin_next(root):
+    singles = [
+        sample.conversation[0]['content']
+        for sample in build('coin_procedure', root)
+        if len(sample.labels['labels']) == 1
+    ]
+    assert set(singles) == {build('coin_next', root)[0].conversation[0]['content']}
