@@ -1,0 +1,185 @@
+"""A camera's images on their way to the backlog: the receive lane and the encode lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+
+from vlo_ros.checkpoint import VloModel
+from vlo_ros.errors import SourceError
+from vlo_ros.events import Frame, FrameTokens
+from vlo_ros.ros.convert import peek_header, to_rgb
+from vlo_ros.ros.inbox import ImageInbox, WantedImage
+from vlo_ros.ros.lanes import Lanes
+from vlo_ros.ros.node_config import NodeConfig
+from vlo_ros.ros.notices import Notices
+from vlo_ros.ros.publishers import StreamPublishers
+from vlo_ros.ros.statistics import StreamStatistics
+from vlo_ros.sampling import Sampling
+
+
+class ImageInput:
+    """One camera's subscription, and the wanted images that wait for the encoder.
+
+    Attributes:
+        is_open: Whether images are let in.
+        is_idle: Asked when `lazy`: True lets an image pass unseen.
+        newest_ns: Stamp of the newest image, None before the first.
+        frame_id: Of the newest image.
+        topic: Where the images come from, for people.
+    """
+
+    def __init__(
+        self,
+        node,
+        prefix: str,
+        model: VloModel,
+        frame_fps: float,
+        config: NodeConfig,
+        lanes: Lanes,
+        topics: StreamPublishers,
+        statistics: StreamStatistics,
+        notices: Notices,
+        on_restart: Callable[[], None],
+    ) -> None:
+        """Subscribe with the gate closed.
+
+        Args:
+            node: The node.
+            prefix: In front of the topic `image`.
+            model: Encodes the frames.
+            frame_fps: Frames wanted per second.
+            config: Transport and sizes of queues.
+            lanes: The executor threads.
+            topics: Told which camera took a frame.
+            statistics: Counts what arrives and what becomes of it.
+            notices: Told of what is wrong.
+            on_restart: Called when stamps go back, before anything of the new time is encoded.
+        """
+        self.is_open = False
+        self.is_idle: Callable[[], bool] = lambda: False
+        self.newest_ns: int | None = None
+        self.frame_id = ''
+        self.inbox = ImageInbox(frame_fps, config.inbox_images, on_restart)
+        self._previous_frame_id = ''
+        self._node = node
+        self._model = model
+        self._batch = config.encode_batch
+        self._lanes = lanes
+        self._topics = topics
+        self._statistics = statistics
+        self._notices = notices
+        self._type = Image if config.image_transport == 'raw' else CompressedImage
+        self._subscription = node.create_subscription(
+            self._type,
+            image_topic(node, f'{prefix}image', config.image_transport),
+            self.on_image,
+            # REP 2003: sensor data is subscribed best effort. The last five images wait in the
+            # middleware; the receive lane looks at stamps alone, so it is never late for them.
+            qos_profile_sensor_data,
+            callback_group=lanes.receive,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_mismatch),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            raw=True,  # the pixels of an image that is not wanted are never unpacked
+        )
+        self.topic = self._subscription.topic_name
+
+    def destroy(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    # -- receive lane ----------------------------------------------------------------------
+
+    def on_image(self, serialized: bytes) -> None:
+        """Keep an image that is wanted; never wait."""
+        if not self.is_open:
+            return
+        self._statistics.image_arrived()
+        self._notices.settle('stale', f'{self.topic}: images again')
+        try:
+            stamp_ns, frame_id = peek_header(serialized)
+        except SourceError as error:
+            self._reject(str(error))
+            return
+        self.newest_ns = stamp_ns
+        self._watch_frame_id(frame_id)
+        if self.is_idle():
+            self._statistics.frames_skipped += 1
+            return
+        verdict = self.inbox.offer(stamp_ns, serialized)
+        if verdict is Sampling.LATE:
+            self._reject('stamps go back by less than a second: late images are not judged')
+        elif verdict is Sampling.UNWANTED:
+            self._statistics.frames_skipped += 1
+        else:
+            if verdict is Sampling.RESTARTED:
+                line = 'stamps went back by more than a second: the stream starts afresh'
+                self._notices.warn('restart', f'{self.topic}: {line}')
+            self._topics.note_frame_id(stamp_ns, frame_id)
+            self._lanes.wake_encode()
+
+    def _watch_frame_id(self, frame_id: str) -> None:
+        """Notice two cameras on one topic: their frame_ids take turns."""
+        if frame_id == self.frame_id:
+            return
+        if self.frame_id and frame_id == self._previous_frame_id:
+            self._notices.warn(
+                'two cameras',
+                f'{self.topic}: frame_ids {self.frame_id!r} and {frame_id!r} take turns; two '
+                'cameras on one topic? Give each its own with the parameter `cameras`',
+            )
+        self._previous_frame_id, self.frame_id = self.frame_id, frame_id
+
+    def _on_mismatch(self, event) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        names = {info.node_name for info in self._node.get_publishers_info_by_topic(self.topic)}
+        self._notices.warn(
+            'qos',
+            f'{self.topic}: no images from {", ".join(sorted(names)) or "a publisher"}: it offers '
+            f'another {policy}; set qos_overrides.{self.topic}.subscription.{policy} to what it '
+            'offers',
+        )
+
+    # -- encode lane -----------------------------------------------------------------------
+
+    def encode_some(self) -> list[FrameTokens] | None:
+        """Encode wanted images that wait; None when there are none."""
+        wanted = self.inbox.take(self._batch)
+        if not wanted:
+            return None
+        frames = [frame for image in wanted if (frame := self._read(image)) is not None]
+        return self._model.encode(frames) if frames else []
+
+    def _read(self, image: WantedImage) -> Frame | None:
+        """Turn a message into a frame; a defective one is counted and left out."""
+        try:
+            pixels = to_rgb(deserialize_message(image.serialized, self._type))
+        except SourceError as error:
+            self._reject(str(error))
+            return None
+        return Frame(image.stamp_ns, image.index, pixels)
+
+    def _reject(self, line: str) -> None:
+        self._statistics.frames_rejected += 1
+        self._notices.error('rejected', f'{self.topic}: {line}')
+
+
+def image_topic(node, base: str, transport: str) -> str:
+    """Name the topic to subscribe to, as image_transport does.
+
+    A remapping of the plain topic moves the compressed one with it; one of the compressed topic
+    itself wins.
+    """
+    if transport == 'raw':
+        return base
+    compressed = f'{base}/{transport}'
+    if node.resolve_topic_name(compressed) != node.resolve_topic_name(
+        compressed, only_expand=True
+    ):
+        return compressed
+    return f'{node.resolve_topic_name(base)}/{transport}'

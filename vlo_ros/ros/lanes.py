@@ -1,0 +1,48 @@
+"""The executor threads of the node, and how to wake those that wait for work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+
+# One thread for each lane, and two for services that take their time.
+NUM_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Callback groups: one thread each at most, except `serve`.
+
+    Attributes:
+        receive: Looks at the stamps of images.
+        ask: Takes queries.
+        serve: Services and parameters; any number at once, so that a get_state is answered while
+            configure loads weights.
+        watch: The status once a second.
+        wake_encode: Have the encode lane run.
+        wake_decode: Have the decode lane run.
+    """
+
+    receive: CallbackGroup
+    ask: CallbackGroup
+    serve: CallbackGroup
+    watch: CallbackGroup
+    wake_encode: Callable[[], None]
+    wake_decode: Callable[[], None]
+
+
+def make_lanes(node: Node, encode: Callable[[], None], decode: Callable[[], None]) -> Lanes:
+    """Build the lanes of `node`; `encode` and `decode` run whenever their lane is woken."""
+    wake_encode = node.create_guard_condition(encode, MutuallyExclusiveCallbackGroup())
+    wake_decode = node.create_guard_condition(decode, MutuallyExclusiveCallbackGroup())
+    return Lanes(
+        receive=MutuallyExclusiveCallbackGroup(),
+        ask=MutuallyExclusiveCallbackGroup(),
+        serve=node.default_callback_group,
+        watch=MutuallyExclusiveCallbackGroup(),
+        wake_encode=wake_encode.trigger,
+        wake_decode=wake_decode.trigger,
+    )

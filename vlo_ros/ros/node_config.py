@@ -1,0 +1,67 @@
+"""Settings that belong to the node: cameras, transport, queues, when its health is poor."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from vlo_ros.config import BUNDLED, check_value, setting
+from vlo_ros.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """What belongs to the node rather than to the model or to one stream."""
+
+    section = 'node'
+
+    model: str = setting(BUNDLED, "model YAML, or 'bundled' for the model inside the package")
+    cameras: tuple[str, ...] = setting(
+        (), 'names of the cameras, each with its own topics; empty: one camera on `image`'
+    )
+    image_transport: str = setting(
+        'raw',
+        'raw takes `image`, compressed takes `image/compressed`',
+        choices=('raw', 'compressed'),
+    )
+    lazy: bool = setting(
+        False, 'judge no frame while nobody subscribes to what would come of it', live=True
+    )
+    inbox_images: int = setting(
+        16,
+        'wanted images that may wait for the encoder; when full the oldest is dropped',
+        ge=1,
+        le=1000,
+    )
+    encode_batch: int = setting(8, 'most images encoded in one forward', ge=1, le=256)
+    stale_after: float = setting(
+        2.0, 'seconds without an image after which a camera is stale', ge=0.1, le=3600.0, live=True
+    )
+    warn_latency: float = setting(
+        2.0, 'diagnostics warn above this decision latency, p95 in s', ge=0.0, le=3600.0, live=True
+    )
+    error_latency: float = setting(
+        10.0,
+        'diagnostics fail above this decision latency, p95 in s',
+        ge=0.0,
+        le=3600.0,
+        live=True,
+    )
+    warn_dropped: float = setting(
+        0.01, 'diagnostics warn above this share of wanted frames lost', ge=0.0, le=1.0, live=True
+    )
+    error_dropped: float = setting(
+        0.5, 'diagnostics fail above this share of wanted frames lost', ge=0.0, le=1.0, live=True
+    )
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            check_value(self.section, spec, getattr(self, spec.name))
+        for name in self.cameras:
+            # A topic's piece: what ROS 2 accepts between two slashes.
+            if not (name.isascii() and name.isidentifier()):
+                raise ConfigError(
+                    f'cameras: {name!r} cannot be part of a topic; letters, digits and _ can'
+                )
+        if len(set(self.cameras)) < len(self.cameras):
+            raise ConfigError(f'cameras: {list(self.cameras)} names a camera twice')

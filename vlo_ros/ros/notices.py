@@ -1,0 +1,70 @@
+"""What happens again and again is said once, then counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+
+@dataclass
+class _Notice:
+    said_at: float
+    num_unsaid: int = 0
+
+
+class Notices:
+    """Logs the first of a kind at once, and later ones of that kind at most once a minute.
+
+    Attributes:
+        last: The line reported last, '' when there was none since `clear`.
+    """
+
+    PAUSE_S = 60.0
+
+    def __init__(self, logger) -> None:
+        """Log through an rclpy logger."""
+        self._logger = logger
+        self._kinds: dict[str, _Notice] = {}
+        self._lock = threading.Lock()
+        self.last = ''
+
+    def error(self, kind: str, line: str) -> None:
+        """Report what went wrong."""
+        self.last = line
+        if text := self._admit(kind, line):
+            self._logger.error(text)
+
+    def warn(self, kind: str, line: str) -> None:
+        """Report what a person may want to mend."""
+        self.last = line
+        if text := self._admit(kind, line):
+            self._logger.warning(text)
+
+    def settle(self, kind: str, line: str = '') -> None:
+        """Say that `kind` is over, if it was reported; the next one is a first again."""
+        with self._lock:
+            was_said = self._kinds.pop(kind, None) is not None
+        if was_said and line:
+            self._logger.info(line)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kinds.clear()
+        self.last = ''
+
+    def _admit(self, kind: str, line: str) -> str:
+        """Return what to log now, or ''."""
+        now = time.monotonic()
+        with self._lock:
+            notice = self._kinds.get(kind)
+            if notice is None:
+                self._kinds[kind] = _Notice(now)
+                return line
+            if now - notice.said_at < self.PAUSE_S:
+                notice.num_unsaid += 1
+                return ''
+            times = notice.num_unsaid + 1
+            self._kinds[kind] = _Notice(now)
+            return f'{line} ({times} times in the last {now - notice.said_at:.0f} s)'

@@ -1,0 +1,148 @@
+"""Queries to one stream: each is answered, or refused with a reason that its asker can read."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from vlo_ros import msg
+from vlo_ros.events import NS_PER_S, Query
+from vlo_ros.ros.convert import to_ns
+from vlo_ros.ros.lanes import Lanes
+from vlo_ros.ros.notices import Notices
+from vlo_ros.ros.publishers import StreamPublishers
+from vlo_ros.ros.statistics import StreamStatistics
+from vlo_ros.stream import Stream
+
+# A hundred people may ask at once, and none may be lost on the way.
+QUERIES = QoSProfile(depth=1000)
+
+
+@dataclass(frozen=True)
+class WaitingQuery:
+    """A query that was accepted and is not answered yet."""
+
+    query: Query
+    since: float  # monotonic s
+    means_now: bool  # it came without a stamp
+
+
+class QueryDesk:
+    """Takes the queries of one stream.
+
+    Attributes:
+        is_open: Whether queries are accepted.
+        stale_after: Seconds that a query about the present waits for the next frame.
+    """
+
+    def __init__(
+        self,
+        node,
+        topic: str,
+        stream: Stream,
+        lanes: Lanes,
+        topics: StreamPublishers,
+        statistics: StreamStatistics,
+        notices: Notices,
+        newest_image_ns: Callable[[], int | None],
+    ) -> None:
+        """Subscribe to `topic` with the desk closed; `newest_image_ns` tells the camera's time."""
+        self.is_open = False
+        self.stale_after = 2.0
+        self._node = node
+        self._stream = stream
+        self._lanes = lanes
+        self._topics = topics
+        self._statistics = statistics
+        self._notices = notices
+        self._newest_image_ns = newest_image_ns
+        self._waiting: list[WaitingQuery] = []
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._subscription = node.create_subscription(
+            msg.Query,
+            topic,
+            self.on_query,
+            QUERIES,
+            callback_group=lanes.ask,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def destroy(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def on_query(self, message: msg.Query) -> None:
+        """Take a query from the topic."""
+        self.ask(message.text, message.query_id, to_ns(message.stamp))
+
+    def ask(self, text: str, query_id: str = '', stamp_ns: int = 0) -> str:
+        """Accept a query, or tell who asked why not; return the query's id.
+
+        Args:
+            text: What is asked.
+            query_id: Returned in the response; '' is numbered here.
+            stamp_ns: The moment on the camera's clock; 0 means now.
+        """
+        self._statistics.queries_received += 1
+        query_id = query_id or f'q{next(self._numbers)}'
+        query = Query(stamp_ns or self._now_on_camera_ns(), text, query_id)
+        with self._lock:
+            refusal = self._stream.put_query(query) if self.is_open else 'the node is not active'
+            if refusal is None:
+                self._waiting.append(WaitingQuery(query, time.monotonic(), not stamp_ns))
+        if refusal is None:
+            self._lanes.wake_decode()
+        else:
+            self._refuse(query, refusal)
+        return query_id
+
+    def settle(self, query: Query) -> None:
+        """Take a query that was answered off the list."""
+        with self._lock:
+            self._waiting = [waiting for waiting in self._waiting if waiting.query is not query]
+
+    def refuse_all(self, reason: str) -> None:
+        """Tell everybody who waits that there will be no answer."""
+        with self._lock:
+            refused, self._waiting = self._waiting, []
+        for waiting in refused:
+            self._refuse(waiting.query, reason)
+
+    def is_overdue(self, is_stale: bool) -> bool:
+        """Whether the oldest query should be answered without a frame behind it.
+
+        Args:
+            is_stale: No images come. Otherwise a query with a stamp waits for its frame, however
+                slowly a recording is replayed.
+        """
+        with self._lock:
+            oldest = self._waiting[0] if self._waiting else None
+        if oldest is None or not (oldest.means_now or is_stale):
+            return False
+        patience = max(self.stale_after, 2 / self._stream.config.frame_fps)
+        return time.monotonic() - oldest.since > patience
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anybody waits for an answer."""
+        return bool(self._waiting)
+
+    def _now_on_camera_ns(self) -> int:
+        """The present on the camera's clock: the node's, unless the two have nothing in common."""
+        now_ns = self._node.get_clock().now().nanoseconds
+        newest_ns = self._newest_image_ns()
+        if newest_ns is None or 0 <= now_ns - newest_ns <= self.stale_after * NS_PER_S:
+            return now_ns
+        return newest_ns
+
+    def _refuse(self, query: Query, reason: str) -> None:
+        self._statistics.queries_rejected += 1
+        self._notices.warn('refused', f'query {query.query_id[:40]!r} refused: {reason}')
+        self._topics.refuse(query.query_id, query.stamp_ns, reason)

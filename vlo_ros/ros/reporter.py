@@ -1,0 +1,77 @@
+"""Once a second: ~/status of every stream, and /diagnostics of the node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from vlo_ros import msg
+from vlo_ros.ros.camera_stream import CameraStream
+from vlo_ros.ros.status import diagnose, num_dropped, status_of
+
+if TYPE_CHECKING:
+    from vlo_ros.ros.vlo_node import VloNode
+
+
+class Reporter:
+    """Publishes how the node and its streams are doing, in every state of the node."""
+
+    def __init__(self, node: VloNode) -> None:
+        """Create /diagnostics; the status topics come and go with the cameras."""
+        self._node = node
+        self._diagnostics = node.create_publisher(
+            DiagnosticArray, '/diagnostics', QoSProfile(depth=10)
+        )
+        self._statuses: dict[str, Publisher] = {}
+        self._seen: dict[str, tuple[int, int]] = {}  # frames dropped and judged at the last look
+
+    def report(self) -> None:
+        """Publish everything once."""
+        node = self._node
+        now = node.get_clock().now().to_msg()
+        array = DiagnosticArray()
+        array.header.stamp = now
+        cameras = list(node.cameras)
+        self._follow(cameras)
+        for camera in cameras:
+            model = node.model
+            status = status_of(camera, node.settings.model, str(model.device) if model else '')
+            status.header.stamp = now
+            self._statuses[camera.name].publish(status)
+            name = f'{node.get_fully_qualified_name()}: {camera.name or "image"}'
+            share = self._dropped_share(camera)
+            array.status.append(diagnose(name, status, node.settings, share))
+        if not cameras:
+            array.status.append(
+                DiagnosticStatus(
+                    level=DiagnosticStatus.ERROR if node.failure else DiagnosticStatus.OK,
+                    name=f'{node.get_fully_qualified_name()}: node',
+                    message=node.failure or 'unconfigured',
+                )
+            )
+        self._diagnostics.publish(array)
+
+    def _follow(self, cameras: list[CameraStream]) -> None:
+        """Have a status topic for each camera, and for no other."""
+        names = {camera.name for camera in cameras}
+        for name in self._statuses.keys() - names:
+            self._node.destroy_publisher(self._statuses.pop(name))
+            self._seen.pop(name, None)
+        for name in names - self._statuses.keys():
+            self._statuses[name] = self._node.create_publisher(
+                msg.StreamStatus,
+                f'~/{name}/status' if name else '~/status',
+                QoSProfile(depth=10),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+
+    def _dropped_share(self, camera: CameraStream) -> float:
+        dropped, judged = num_dropped(camera), camera.statistics.frames_judged
+        old_dropped, old_judged = self._seen.get(camera.name, (0, 0))
+        self._seen[camera.name] = (dropped, judged)
+        newly = max(dropped - old_dropped, 0)
+        return newly / max(newly + judged - old_judged, 1)

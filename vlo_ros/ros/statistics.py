@@ -1,0 +1,90 @@
+"""Counters, rates and latencies of one stream, over bounded windows."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+
+WINDOW_S = 5.0
+NUM_LATENCIES = 256
+# Beyond this the camera and the node do not share a clock, and a difference means nothing.
+LONGEST_LATENCY_S = 3600.0
+
+
+class Rate:
+    """Events per second over the last WINDOW_S seconds."""
+
+    def __init__(self) -> None:
+        """Start counting now."""
+        self._since = time.monotonic()
+        self._times: deque[float] = deque(maxlen=8192)
+
+    def count(self, num: int = 1) -> None:
+        """Count events that happened now."""
+        now = time.monotonic()
+        self._times.extend([now] * num)
+
+    def per_second(self) -> float:
+        """Return the rate; while younger than the window, over its own age."""
+        now = time.monotonic()
+        recent = sum(moment > now - WINDOW_S for moment in tuple(self._times))
+        return recent / min(WINDOW_S, max(now - self._since, 0.1))
+
+
+class Latency:
+    """The last NUM_LATENCIES latencies in seconds."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._values: deque[float] = deque(maxlen=NUM_LATENCIES)
+
+    def add_ns(self, latency_ns: int) -> None:
+        """Add one; differences between unrelated clocks are left out."""
+        if abs(latency_ns) <= LONGEST_LATENCY_S * 1e9:
+            self._values.append(latency_ns / 1e9)
+
+    def percentiles(self) -> tuple[float, float, float]:
+        """Return p50, p95 and p99 in s; nan where nothing was measured."""
+        values = tuple(self._values)
+        if not values:
+            return (float('nan'),) * 3
+        return tuple(float(value) for value in np.percentile(values, (50, 95, 99)))
+
+
+class StreamStatistics:
+    """What one stream did since it was activated."""
+
+    def __init__(self) -> None:
+        """Start from zero."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Start from zero again."""
+        self.frames_received = 0
+        self.frames_judged = 0
+        self.frames_skipped = 0
+        self.frames_rejected = 0
+        self.queries_received = 0
+        self.queries_rejected = 0
+        self.responses = 0
+        self.resets = 0
+        self.received = Rate()
+        self.judged = Rate()
+        self.lost = Rate()
+        self.decision_latency = Latency()
+        self.first_token_latency = Latency()
+        self.publish_latency = Latency()
+        self.last_image_at: float | None = None  # monotonic s
+        self.active_since = time.monotonic()
+
+    def image_arrived(self) -> None:
+        """Count one camera message."""
+        self.frames_received += 1
+        self.received.count()
+        self.last_image_at = time.monotonic()
+
+    def seconds_without_image(self) -> float:
+        """Since the last image, or since activation when there was none."""
+        return time.monotonic() - (self.last_image_at or self.active_since)

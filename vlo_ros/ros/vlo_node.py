@@ -1,0 +1,231 @@
+"""The managed node `vlo`: watches cameras, and speaks when there is something to say.
+
+    image -> ImageInput.on_image          receive lane   keeps what frame_fps wants
+          -> CameraStream.encode_some     encode lane    message -> RGB -> frame tokens -> backlog
+          -> CameraStream.take_turn       decode lane    backlog -> decision, response
+          -> StreamPublishers             response, response/partial, decision
+
+`configure` loads weights and warms up, `activate` opens the gate, `deactivate` stops a sentence
+between two tokens, `cleanup` frees the memory. A transition that fails says why and leaves the
+node unconfigured, ready to be configured again.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+import torch
+from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import Trigger as TriggerService
+
+from vlo_ros.checkpoint import VloModel, load_model
+from vlo_ros.errors import VloError
+from vlo_ros.ros.camera_stream import CameraStream, one_line
+from vlo_ros.ros.lanes import NUM_THREADS, make_lanes
+from vlo_ros.ros.node_config import NodeConfig
+from vlo_ros.ros.params import NodeParameters
+from vlo_ros.ros.reporter import Reporter
+from vlo_ros.ros.warm_up import warm_up
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+FAILURE = TransitionCallbackReturn.FAILURE
+Transition = Callable[['VloNode', LifecycleState], TransitionCallbackReturn]
+
+
+def transition(body: Callable[[VloNode], None]) -> Transition:
+    """Make a lifecycle callback of a method that raises when it fails.
+
+    rclpy drops exceptions of transitions without a word. Here a person's mistake is one line, a
+    mistake of ours a traceback, and the node lets go of what it held.
+    """
+
+    @functools.wraps(body)
+    def callback(node: VloNode, state: LifecycleState) -> TransitionCallbackReturn:
+        name = body.__name__.removeprefix('on_')
+        try:
+            body(node)
+        except VloError as error:
+            node.failure = f'{name} failed: {error}'
+            node.get_logger().error(node.failure)
+        except Exception as error:
+            node.failure = f'{name} failed: {one_line(error)}'
+            node.get_logger().error(f'{name} failed:\n{traceback.format_exc()}')
+        else:
+            node.failure = ''
+            return SUCCESS
+        node.let_go()
+        # Only configure may fail and come back; from elsewhere on_error leads to unconfigured.
+        return FAILURE if name == 'configure' else TransitionCallbackReturn.ERROR
+
+    return callback
+
+
+class VloNode(LifecycleNode):
+    """The node.
+
+    Attributes:
+        cameras: One stream for each camera, empty while unconfigured.
+        model: The shared weights, None while unconfigured.
+        settings: The node's own settings.
+        failure: Why the last transition failed, '' when it did not.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Declare the parameters; nothing is loaded before `configure`."""
+        self._serve = ReentrantCallbackGroup()
+        self.cameras: list[CameraStream] = []
+        self.model: VloModel | None = None
+        self.settings = NodeConfig()
+        self.failure = ''
+        super().__init__('vlo', **options)
+        self._encoding = threading.Lock()
+        self._decoding = threading.Lock()
+        self._lanes = make_lanes(self, self._encode, self._decode)
+        self.parameters = NodeParameters(self, self._on_live_change)
+        self._reporter = Reporter(self)
+        self._reset_all = None
+        self.create_timer(
+            1.0,
+            self._report,
+            self._lanes.watch,
+            clock=Clock(
+                clock_type=ClockType.STEADY_TIME
+            ),  # also while simulated time stands still
+        )
+
+    @property
+    def default_callback_group(self) -> CallbackGroup:
+        """Services answer at once, even while a transition is under way."""
+        return self._serve
+
+    # -- transitions -----------------------------------------------------------------------
+
+    @transition
+    def on_configure(self) -> None:
+        """Load the weights, run them once, join the graph."""
+        config = self.parameters.load()
+        self.settings = self.parameters.node_config()
+        self.get_logger().info(f'loading {self.settings.model}')
+        self.model = load_model(config.model)
+        warm_up(self.model, config.stream)
+        for name in self.settings.cameras or ('',):
+            self.cameras.append(
+                CameraStream(self, name, self.model, config.stream, self.settings, self._lanes)
+            )
+        if self.settings.cameras:  # else ~/reset is the one camera's
+            self._reset_all = self.create_service(TriggerService, '~/reset', self._on_reset_all)
+        self.parameters.is_configured = True
+        size = self.model.memory_bytes() / 1e9
+        self.get_logger().info(f'ready: {size:.2f} GB of weights on {self.model.device}')
+        if not config.model.truthful:
+            self.get_logger().warning('a test model: what it says is not meant to be true')
+
+    @transition
+    def on_activate(self) -> None:
+        """Open the gate."""
+        for camera in self.cameras:
+            camera.open()
+
+    @transition
+    def on_deactivate(self) -> None:
+        """Close the gate; sentences stop between two tokens."""
+        self.close_gate()
+
+    @transition
+    def on_cleanup(self) -> None:
+        """Free the memory."""
+        self.let_go()
+
+    @transition
+    def on_shutdown(self) -> None:
+        """End for good."""
+        self.let_go()
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Whatever failed has let go already: the node is unconfigured again."""
+        return SUCCESS
+
+    def close_gate(self) -> None:
+        """Let nothing in and bring what was begun to an end."""
+        for camera in self.cameras:
+            camera.close()
+        with self._encoding, self._decoding:
+            for camera in self.cameras:
+                camera.drain()
+
+    def let_go(self) -> None:
+        """Leave the graph and free weights and caches."""
+        self.close_gate()
+        cameras, self.cameras = self.cameras, []
+        for camera in cameras:
+            camera.destroy()
+        if self._reset_all is not None:
+            self.destroy_service(self._reset_all)
+            self._reset_all = None
+        self.parameters.is_configured = False
+        self.model = None
+        del cameras
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # other programs may have the memory now
+
+    # -- lanes -----------------------------------------------------------------------------
+
+    def _encode(self) -> None:
+        with self._encoding:
+            while any([camera.encode_some() for camera in self.cameras]):
+                pass
+
+    def _decode(self) -> None:
+        """Let the cameras take turns, one outcome each: none waits for another's sentence."""
+        with self._decoding:
+            while any([camera.take_turn() for camera in self.cameras]):
+                pass
+
+    def _report(self) -> None:
+        for camera in self.cameras:
+            camera.look_after()
+        self._reporter.report()
+
+    # -- requests --------------------------------------------------------------------------
+
+    def _on_live_change(self, changes: dict[str, Any]) -> None:
+        self.settings = self.parameters.node_config()
+        for camera in self.cameras:
+            camera.configure(self.settings, changes)
+
+    def _on_reset_all(self, request, response: TriggerService.Response) -> TriggerService.Response:
+        busy = [camera.name for camera in self.cameras if not camera.reset()]
+        response.success = not busy
+        response.message = f'still busy: {", ".join(busy)}' if busy else ''
+        return response
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted."""
+    rclpy.init(args=args)
+    node = VloNode()
+    executor = MultiThreadedExecutor(num_threads=NUM_THREADS)
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        # A terminal and launch both send SIGINT: the second must not break what follows.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    finally:
+        for camera in node.cameras:
+            camera.close()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
