@@ -77,28 +77,45 @@ class StreamDecoder:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream; afterwards it equals a fresh one."""
-        template, config = self.template, self.config
+        """Forget the stream; afterwards it equals a fresh one.
+
+        Raises:
+            ConfigError: The window cannot hold the system prompt and one response; nothing has
+                changed.
+        """
+        self.check_window(self.config)
         self.cache.reset()
-        # Room behind the frames, so that a response never meets the end of the cache.
-        self._reserve = min(config.max_new_tokens, self.cache.capacity // 4) + 64
+        self._reserve = self._reserve_of(self.config)
         self.num_judged = 0
         self.num_evictions = 0
         self.unjudged: list[FrameTokens] = []
-        self._pending: list[int] = []  # chosen, not fed yet
-        self._run = config.system_prompt + '\n'  # text not tokenised yet
-        self._is_first_run = True
-        self._stream_open = False
         self._spoke = False
         self._frame_stamp_ns: int | None = None
         self._frame_starts: deque[_FrameStart] = deque()
         self._num_fed = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Stand before the system prompt."""
+        self._pending: list[int] = []  # chosen, not fed yet
+        self._run = self.config.system_prompt + '\n'  # text not tokenised yet
+        self._is_first_run = True
+        self._stream_open = False
         self._pinned = 0  # positions never evicted: system prompt and standing instruction
         self._pins_next_frame = True
-        least = len(template.encode(template.bos + self._run + OPEN_STREAM, first=True))
-        least += 4 * template.frame_num_tokens + self._reserve
+
+    def _reserve_of(self, config: StreamConfig) -> int:
+        """Room behind the frames, so that a response seldom meets the end of the cache."""
+        return min(config.max_new_tokens, self.cache.capacity // 4) + 64
+
+    def check_window(self, config: StreamConfig) -> None:
+        """Raise ConfigError unless the window holds what `config` puts first, and a response."""
+        template = self.template
+        opening = template.bos + config.system_prompt + '\n' + OPEN_STREAM
+        least = len(template.encode(opening, first=True)) + 4 * template.frame_num_tokens
+        least += self._reserve_of(config)
         if config.instruction:
-            least += len(template.encode(config.instruction))
+            least += len(template.encode(template.plain(config.instruction)))
         if self.cache.capacity < least:
             raise ConfigError(
                 f'stream.window_tokens: {self.cache.capacity} is too small, the system prompt, '
@@ -127,14 +144,16 @@ class StreamDecoder:
         if query is None and not asks_first:
             yield from self._judge(frames)
             return
-        self._feed(frames[:1])
+        self._fit(frames[:1])
+        logits_1K = self._feed(frames[:1])
+        ((p_silence, _),) = decide(logits_1K, self.template.silence_id, [0.0])
         self.unjudged = frames[1:]
-        yield Decision(frames[0].stamp_ns, frames[0].index, None, Verdict.QUERY)
         if asks_first:
-            self._leave_stream()
-            self._run += USER + self.template.plain(self.config.instruction)
+            self._run = CLOSE_STREAM + USER + self.template.plain(self.config.instruction)
+            self._stream_open = False
         # What is said on the first frame is the standing instruction: it is never evicted.
         self._pins_next_frame = self._pins_next_frame or self._num_fed == 1
+        yield Decision(frames[0].stamp_ns, frames[0].index, p_silence, Verdict.QUERY)
         if query is not None:
             yield from self._answer(query)
 
@@ -148,20 +167,27 @@ class StreamDecoder:
             self.config.threshold_after(self._spoke and not row) for row in range(len(frames))
         ]
         verdicts = decide(logits_NK, self.template.silence_id, thresholds)
+        num_silent = next((row for row, (_, silent) in enumerate(verdicts) if not silent), None)
+        speaks = num_silent is not None
+        num_judged = num_silent + 1 if num_silent is not None else len(frames)
+        # All of the state is settled before the first outcome leaves: who listens may stop there.
+        self._rewind(len(frames) - num_judged)
+        self.unjudged = frames[num_judged:] + self.unjudged
+        self.num_judged += num_judged
         self._spoke = False
-        for row, (frame, (p_silence, silent)) in enumerate(zip(frames, verdicts, strict=True)):
-            self.num_judged += 1
-            self._frame_stamp_ns = frame.stamp_ns
-            if silent:
-                yield Decision(frame.stamp_ns, frame.index, p_silence, Verdict.SILENT)
-                continue
-            self._rewind(len(frames) - 1 - row)
-            self.unjudged = frames[row + 1 :] + self.unjudged
-            yield Decision(frame.stamp_ns, frame.index, p_silence, Verdict.RESPOND)
+        frames = frames[:num_judged]
+        self._frame_stamp_ns = frames[-1].stamp_ns
+        for frame, (p_silence, silent) in zip(frames, verdicts, strict=False):
+            verdict = Verdict.SILENT if silent else Verdict.RESPOND
+            yield Decision(frame.stamp_ns, frame.index, p_silence, verdict)
+        if speaks:
             yield from self._respond(
-                CLOSE_STREAM + ASSISTANT, Trigger.PROACTIVE, None, frame.stamp_ns, p_silence
+                ASSISTANT,
+                Trigger.PROACTIVE,
+                None,
+                frames[-1].stamp_ns,
+                verdicts[num_judged - 1][0],
             )
-            return
 
     def _fit(self, frames: list[FrameTokens]) -> tuple[list[FrameTokens], list[FrameTokens]]:
         """Split off the frames that one at a time would be fed after an eviction."""
@@ -225,20 +251,18 @@ class StreamDecoder:
 
     # -- words -----------------------------------------------------------------------------
 
-    def _leave_stream(self) -> None:
-        """Close the run of frames, if one is open, with text that is still to be fed."""
-        if self._stream_open:
-            self._run += CLOSE_STREAM
-        self._stream_open = False
-
     def _answer(self, query: Query) -> Iterator[Outcome]:
-        if self.config.protocol == 'official':
-            # The published loop drops whatever is pending and closes a stream, open or not.
-            self._pending, self._run, self._stream_open = [], '', True
-            self._is_first_run = False
-        self._leave_stream()
         ask = USER + self.template.plain(query.text) + ASSISTANT
         yield from self._respond(ask, Trigger.QUERY, query, query.stamp_ns, None)
+
+    def _prompt(self, ask: str, trigger: Trigger) -> list[int]:
+        """Ids that end what is open and `ask` for a response; changes nothing."""
+        if self.config.protocol == 'official' and trigger is Trigger.QUERY:
+            # The published loop drops whatever is pending and closes a stream, open or not.
+            run = '' if self._is_first_run else self._run
+            return self.template.encode((run or CLOSE_STREAM) + ask)
+        closing = CLOSE_STREAM if self._stream_open else ''
+        return self._pending + self._encode_run(closing + ask)
 
     def _encode_run(self, text: str) -> list[int]:
         """Ids of the text not fed yet, `text` behind it; the first of all begins with bos."""
@@ -248,45 +272,49 @@ class StreamDecoder:
 
     def _respond(
         self,
-        prompt: str,
+        ask: str,
         trigger: Trigger,
         query: Query | None,
         stamp_ns: int,
         p_silence: float | None,
     ) -> Iterator[Outcome]:
-        """Feed the prompt, then decode greedily until end of turn, limit or cancellation."""
+        """Feed the prompt, then decode greedily until end of turn, limit or cancellation.
+
+        Cancelled or failed before the prompt is fed, it leaves no trace in the stream.
+        """
         frame_stamp_ns = stamp_ns if self._frame_stamp_ns is None else self._frame_stamp_ns
         ids: list[int] = []
         finish = Finish.CANCELLED
-        fed = self._pending + self._encode_run(prompt)
+        fed = self._prompt(ask, trigger)
         if self.cache.length + len(fed) + self._reserve // 2 > self.cache.capacity:
             self._evict(len(fed))
-        self._stream_open = False
-        while not self.should_stop():
-            token_id = self._next_token(fed)
-            ids.append(token_id)
-            fed = [token_id]
-            if token_id == self.template.eos_id:
-                finish = Finish.EOS
-                break
-            yield Partial(
-                stamp_ns,
-                frame_stamp_ns,
-                trigger,
-                query,
-                self.template.decode(ids),
-                len(ids),
-                p_silence,
-            )
-            if len(ids) >= self.config.max_new_tokens or self.cache.length == self.cache.capacity:
-                finish = Finish.LENGTH
-                break
-        # The last token is fed with whatever comes next; a response always ends its turn.
-        self._pending = fed
-        if self._pending[-1] != self.template.eos_id and self.config.protocol != 'official':
-            self._pending = [*self._pending, self.template.eos_id]
-        self._run, self._is_first_run = '', False
-        self._spoke = True
+            fed = self._prompt(ask, trigger)
+        try:
+            while not self.should_stop():
+                token_id = self._next_token(fed)
+                ids.append(token_id)
+                fed = [token_id]
+                if token_id == self.template.eos_id:
+                    finish = Finish.EOS
+                    break
+                yield Partial(
+                    stamp_ns,
+                    frame_stamp_ns,
+                    trigger,
+                    query,
+                    self.template.decode(ids),
+                    len(ids),
+                    p_silence,
+                )
+                if (
+                    len(ids) >= self.config.max_new_tokens
+                    or self.cache.length == self.cache.capacity
+                ):
+                    finish = Finish.LENGTH
+                    break
+        finally:
+            if ids:
+                self._end_turn(ids)
         yield Response(
             stamp_ns,
             frame_stamp_ns,
@@ -297,6 +325,17 @@ class StreamDecoder:
             finish,
             p_silence,
         )
+
+    def _end_turn(self, ids: list[int]) -> None:
+        """Note what a response leaves to be fed with whatever comes next; its prompt is fed."""
+        self._pending = ids[-1:]
+        if self.config.protocol != 'official':
+            if ids == [self.template.eos_id]:
+                self._pending = [*self.template.empty_response_ids, *ids]
+            elif ids[-1] != self.template.eos_id:
+                self._pending = [*self._pending, self.template.eos_id]
+        self._run, self._is_first_run, self._stream_open = '', False, False
+        self._spoke = True
 
     def _next_token(self, ids: list[int]) -> int:
         """Feed `ids` and return the most likely id to follow."""
@@ -317,14 +356,26 @@ class StreamDecoder:
         least = self._pinned + max(num_new, window // 4)
         cuts = [start for start in self._frame_starts if start.position >= least]
         turns = [cut for cut in cuts if cut.opens_turn and cut.position <= least + window // 4]
-        end = (turns or cuts)[0].position if cuts else self.cache.length
+        self.num_evictions += 1
+        if not cuts:
+            self._keep_newest_frame()
+            return
+        end = (turns or cuts)[0].position
         distance = end - self._pinned
         self.cache.evict(self._pinned, end)
-        self.num_evictions += 1
         self._frame_starts = deque(
             _FrameStart(start.position - distance, start.opens_turn)
             for start in self._frame_starts
             if start.position >= end
         )
-        if not cuts:
-            self._pending, self._run, self._stream_open = [], '', True
+
+    def _keep_newest_frame(self) -> None:
+        """Drop all but the newest frame, later words too; where there is none, begin anew."""
+        if not self._frame_starts:
+            self.cache.evict(0, self.cache.length)
+            self._begin()
+            return
+        self.cache.evict(self._pinned, self._frame_starts[-1].position)
+        self.cache.truncate(self._pinned + self.template.frame_num_tokens)
+        self._frame_starts = deque([_FrameStart(self._pinned, opens_turn=True)])
+        self._pending, self._run, self._stream_open = [], '', True

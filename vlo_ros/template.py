@@ -86,6 +86,7 @@ class Template:
         interval_ids: What is fed between a silent frame and the next one.
         stream_end_id: First id of `]` + newline + speaker.
         eos_id: Ends a response.
+        empty_response_ids: What stands between the prompt and eos when a response has no words.
         placeholder_id: Stands for a frame token.
     """
 
@@ -115,6 +116,7 @@ class Template:
         self.interval_ids = [self._single_id(self.interval)] if use_interval else []
         self.silence_id = self.interval_ids[0] if use_interval else self.eos_id
         self.stream_end_id = self.encode(CLOSE_STREAM + ASSISTANT)[0]
+        self.empty_response_ids = self.encode(ASSISTANT + ' ')[len(self.encode(ASSISTANT)) :]
         if self.encode(CLOSE_STREAM + USER)[0] != self.stream_end_id:
             raise CheckpointError('tokenizer: "]" before User and before Assistant differ in id')
         if self.silence_id == self.stream_end_id:
