@@ -1,6 +1,6 @@
 """A pool of labelled pictures in shared memory that renderer processes keep refreshing.
 
-The trainer draws batches at its own pace; how often a picture is seen is the ratio of the two speeds.
+The trainer draws batches at its own pace; renderers rest while they are far enough ahead.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def render_fixed(split: str, first_seed: int, worlds: int, size: int, grid: int)
 
 
 class FramePool:
-    """The pool. `start()` launches renderers; `draw(n)` never waits once the pool has some pictures.
+    """The pool: `start()` launches renderers, `draw(n)` takes from what is there.
 
     Args:
         capacity: Pictures held.
@@ -154,7 +154,10 @@ class FramePool:
         held = min(self.num_rendered - self._renderers * self._per_world, self.capacity)
         rows = np.sort(rng.integers(0, max(held, self._per_world), count))
         return Batch(
-            self._all.pictures[rows], self._all.whole[rows], self._all.pooled[rows], self._all.patches[rows]
+            self._all.pictures[rows],
+            self._all.whole[rows],
+            self._all.pooled[rows],
+            self._all.patches[rows],
         )
 
     def close(self) -> None:

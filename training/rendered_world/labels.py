@@ -103,4 +103,6 @@ def label(episode: Episode, time: float, grid: int) -> Labels:
                 rows.append(cell(thing))
         return np.array(rows, dtype=np.int16)
 
-    return Labels(np.array(whole, dtype=np.int16), nearest(3, 1 / 6), nearest(grid, 0.85 * THING_RADIUS))
+    return Labels(
+        np.array(whole, dtype=np.int16), nearest(3, 1 / 6), nearest(grid, 0.85 * THING_RADIUS)
+    )

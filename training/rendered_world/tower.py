@@ -66,7 +66,7 @@ class TowerWithHeads(nn.Module):
         self.heads = Heads(shape.dim)
 
     def forward(self, pixels_NCSS: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the whole picture (N, ...), the pooled tokens (N, 9, ...), the patches (N, P, ...)."""
+        """Logits of the picture (N, K), its pooled tokens (N, 9, K), its patches (N, P, K)."""
         output = self.tower(pixels_NCSS)
         patches_NPV = output.last_hidden_state
         grid_NVSS = patches_NPV.transpose(1, 2).unflatten(2, (self.shape.grid, self.shape.grid))
@@ -87,18 +87,24 @@ def _losses(logits: Tensor, labels: Tensor, classes: dict[str, int]) -> dict[str
     losses = {}
     parts = logits.float().split(list(classes.values()), dim=-1)
     for i, (name, part) in enumerate(zip(classes, parts, strict=True)):
-        losses[name] = functional.cross_entropy(part.flatten(0, -2), labels[..., i].flatten(), ignore_index=IGNORE)
+        losses[name] = functional.cross_entropy(
+            part.flatten(0, -2), labels[..., i].flatten(), ignore_index=IGNORE
+        )
     return losses
 
 
-def loss_of(logits: tuple[Tensor, Tensor, Tensor], batch: Batch) -> tuple[Tensor, dict[str, float]]:
+def loss_of(
+    logits: tuple[Tensor, Tensor, Tensor], batch: Batch
+) -> tuple[Tensor, dict[str, float]]:
     """Training loss and its parts."""
     whole = _losses(logits[0], torch.from_numpy(batch.whole).long(), GLOBAL_LABELS)
     pooled = _losses(logits[1], torch.from_numpy(batch.pooled).long(), CELL_LABELS)
     patches = _losses(logits[2], torch.from_numpy(batch.patches).long(), CELL_LABELS)
     sums = [torch.stack(list(part.values())).sum() for part in (whole, pooled, patches)]
     total = sums[0] + POOLED_WEIGHT * sums[1] + PATCH_WEIGHT * sums[2]
-    return total, dict(zip(('whole', 'pooled', 'patches'), torch.stack(sums).tolist(), strict=True))
+    return total, dict(
+        zip(('whole', 'pooled', 'patches'), torch.stack(sums).tolist(), strict=True)
+    )
 
 
 @torch.inference_mode()
@@ -114,7 +120,9 @@ def accuracies(model: TowerWithHeads, batch: Batch, dtype: torch.dtype) -> dict[
             ('pooled_', logits[1], batch.pooled[rows], CELL_LABELS),
         ):
             truth_all = torch.from_numpy(labels).long()
-            for k, (name, one) in enumerate(zip(classes, part.split(list(classes.values()), -1), strict=True)):
+            for k, (name, one) in enumerate(
+                zip(classes, part.split(list(classes.values()), -1), strict=True)
+            ):
                 guess, truth = one.argmax(-1), truth_all[..., k]
                 found.setdefault(prefix + name, []).append((guess == truth).flatten())
                 if classes[name] > 5 or name == 'lid':

@@ -1,4 +1,6 @@
-"""Train the small tower on the rendered world: python -m training.rendered_world.train_tower CONFIG.
+"""Train the small vision tower on the rendered world.
+
+    python -m training.rendered_world.train_tower config/training/rendered_world_tower.yaml
 
 Runs on a CPU or a GPU, can be stopped at any time and resumes from its last checkpoint.
 """
@@ -18,7 +20,13 @@ from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from training.rendered_world.frame_pool import FramePool, render_fixed
-from training.rendered_world.tower import TowerShape, TowerWithHeads, accuracies, loss_of, normalise
+from training.rendered_world.tower import (
+    TowerShape,
+    TowerWithHeads,
+    accuracies,
+    loss_of,
+    normalise,
+)
 
 VALIDATION_SEED = 9_000_000  # measured during training; never used by training.evaluate
 
@@ -74,7 +82,9 @@ class MasterWeights:
         rest = [m for _, m in self._pairs if id(m) not in chosen]
         decay = config.weight_decay
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(blocks, lr=config.muon_lr, weight_decay=decay, adjust_lr_fn='match_rms_adamw'),
+            torch.optim.Muon(
+                blocks, lr=config.muon_lr, weight_decay=decay, adjust_lr_fn='match_rms_adamw'
+            ),
             torch.optim.AdamW(rest, lr=config.adam_lr, weight_decay=decay, betas=(0.9, 0.98)),
         ]
         self._base = [config.muon_lr, config.adam_lr]
@@ -97,7 +107,10 @@ class MasterWeights:
 
     def state_dict(self) -> dict[str, object]:
         """Everything needed to go on later."""
-        return {'masters': [m for _, m in self._pairs], 'optimizers': [o.state_dict() for o in self.optimizers]}
+        return {
+            'masters': [m for _, m in self._pairs],
+            'optimizers': [o.state_dict() for o in self.optimizers],
+        }
 
     def load_state_dict(self, state: dict[str, list]) -> None:  # type: ignore[type-arg]
         """Go on where `state_dict` was taken."""
@@ -129,7 +142,10 @@ def save_tower(model: TowerWithHeads, folder: Path) -> None:
     """Write the tower as an ordinary transformers folder, and the heads beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     model.tower.save_pretrained(folder)
-    save_file({k: v.contiguous() for k, v in model.heads.state_dict().items()}, folder / 'heads.safetensors')
+    save_file(
+        {k: v.contiguous() for k, v in model.heads.state_dict().items()},
+        folder / 'heads.safetensors',
+    )
 
 
 def train(config: TowerTraining) -> None:
@@ -153,7 +169,13 @@ def train(config: TowerTraining) -> None:
     )  # fmt: skip
     pool.start()
     fixed = {
-        split: render_fixed(split, VALIDATION_SEED, config.evaluation_worlds, config.shape.image_size, config.shape.grid)
+        split: render_fixed(
+            split,
+            VALIDATION_SEED,
+            config.evaluation_worlds,
+            config.shape.image_size,
+            config.shape.grid,
+        )
         for split in ('new', 'background', 'pairs')
     }
     pool.wait(20 * config.batch_size)
@@ -164,7 +186,12 @@ def train(config: TowerTraining) -> None:
 
     def save() -> None:
         seen = worlds + pool.num_rendered // config.per_world
-        state = {'masters': masters.state_dict(), 'step': step, 'worlds': seen, 'spent': spent + time.monotonic() - start}
+        state = {
+            'masters': masters.state_dict(),
+            'step': step,
+            'worlds': seen,
+            'spent': spent + time.monotonic() - start,
+        }
         torch.save(state, checkpoint.with_suffix('.new'))
         checkpoint.with_suffix('.new').replace(checkpoint)
         save_tower(model, output / 'tower')
@@ -181,12 +208,16 @@ def train(config: TowerTraining) -> None:
                 for name, value in parts.items():
                     board.add_scalar(f'loss/{name}', value, step)
             if step % config.evaluate_every == 0 or step == config.num_steps:
-                line = {
-                    'step': step, 'minutes': round((spent + time.monotonic() - start) / 60, 1),
-                    'rendered': (worlds * config.per_world) + pool.num_rendered, 'loss': {k: round(v, 4) for k, v in parts.items()},
-                }  # fmt: skip
+                line: dict[str, object] = {
+                    'step': step,
+                    'minutes': round((spent + time.monotonic() - start) / 60, 1),
+                    'rendered': worlds * config.per_world + pool.num_rendered,
+                    'loss': {name: round(value, 4) for name, value in parts.items()},
+                }
                 for split, batch in fixed.items():
-                    line[split] = {k: round(v, 4) for k, v in accuracies(model, batch, dtype).items()}
+                    line[split] = {
+                        k: round(v, 4) for k, v in accuracies(model, batch, dtype).items()
+                    }
                 with (output / 'log.jsonl').open('a') as log:
                     log.write(json.dumps(line) + '\n')
             if time.monotonic() - saved > config.save_every_s:
@@ -202,7 +233,9 @@ def train(config: TowerTraining) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', type=Path, help='YAML, e.g. config/training/rendered_world_tower.yaml')
+    parser.add_argument(
+        'config', type=Path, help='YAML, e.g. config/training/rendered_world_tower.yaml'
+    )
     train(TowerTraining.load(parser.parse_args().config))
 
 

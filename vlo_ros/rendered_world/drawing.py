@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vlo_ros.rendered_world import shapes
-from vlo_ros.rendered_world.pose import THING_RADIUS, CameraMotion, Pose, pose_at, slot_xy
+from vlo_ros.rendered_world.look import Look, Picture
+from vlo_ros.rendered_world.pose import THING_RADIUS, Pose, pose_at, slot_xy
 from vlo_ros.rendered_world.script import Placement, Segment, Thing
-from vlo_ros.rendered_world.textures import draw_station, texture_to_view
+from vlo_ros.rendered_world.textures import texture_to_view
 from vlo_ros.rendered_world.vocabulary import OBJECT_TYPES
 
-Picture = NDArray[np.uint8]
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon functions
-_SKIN = ((244, 205, 176), (226, 176, 138), (196, 142, 104), (150, 100, 70), (104, 68, 48))
-_SLEEVES = ((70, 74, 84), (118, 108, 96), (86, 98, 90), (150, 146, 142), (60, 52, 50), (104, 92, 112))
 _WATER, _CHIP = (178, 222, 244), (252, 244, 214)
-
-
-@dataclass(slots=True)
-class Look:
-    """What an episode looks like: everything that chance decides once."""
-
-    seed: tuple[int, ...]
-    texture: tuple[str, ...]  # kind of table per station
-    skin: tuple[int, int, int]
-    sleeve: tuple[int, int, int]
-    gain: NDArray[np.float32]  # (3,) light colour
-    slope: tuple[float, float]  # how much the light changes across the picture
-    noise: float  # standard deviation of the sensor noise, 0..255 scale
-    camera: CameraMotion
-    _stations: dict[int, Picture] = field(default_factory=dict)
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, seed: tuple[int, ...], kinds: tuple[str, ...]) -> Look:
-        """Let chance decide."""
-        return cls(
-            seed=seed,
-            texture=tuple(kinds[int(k)] for k in rng.integers(0, len(kinds), 4)),
-            skin=_SKIN[int(rng.integers(len(_SKIN)))],
-            sleeve=_SLEEVES[int(rng.integers(len(_SLEEVES)))],
-            gain=(rng.uniform(0.75, 1.12) * rng.normal(1, 0.025, 3).clip(0.94, 1.06)).astype(np.float32),
-            slope=(float(rng.uniform(-0.14, 0.14)), float(rng.uniform(-0.14, 0.14))),
-            noise=float(rng.uniform(0.5, 6.0)),
-            camera=CameraMotion(rng),
-        )
-
-    def station(self, index: int) -> Picture:
-        """Picture of an empty station; drawn when first needed."""
-        if index not in self._stations:
-            rng = np.random.default_rng((*self.seed, 7, index))
-            self._stations[index] = draw_station(index, self.texture[index], rng)
-        return self._stations[index]
 
 
 class Canvas:
@@ -68,7 +28,9 @@ class Canvas:
         self._offset = matrix[:, 2]
         self.pixel = float(np.hypot(matrix[0, 0], matrix[1, 0]))  # pixels per unit of view
 
-    def fill(self, view: NDArray[np.float64], rgb: tuple[int, int, int], outlined: bool = False) -> None:
+    def fill(
+        self, view: NDArray[np.float64], rgb: tuple[int, int, int], outlined: bool = False
+    ) -> None:
         """Fill a polygon given in view coordinates, (points, 2)."""
         points = ((view @ self._linear + self._offset) * (1 << _SHIFT)).round().astype(np.int32)
         cv2.fillPoly(self.image, [points], rgb, cv2.LINE_AA, _SHIFT)
@@ -80,7 +42,15 @@ class Canvas:
     def line(self, view: NDArray[np.float64], rgb: tuple[int, int, int], width: float) -> None:
         """Draw an open line given in view coordinates; width in view units."""
         points = ((view @ self._linear + self._offset) * (1 << _SHIFT)).round().astype(np.int32)
-        cv2.polylines(self.image, [points], False, rgb, max(1, round(width * self.pixel)), cv2.LINE_AA, _SHIFT)
+        cv2.polylines(
+            self.image,
+            [points],
+            False,
+            rgb,
+            max(1, round(width * self.pixel)),
+            cv2.LINE_AA,
+            _SHIFT,
+        )
 
 
 def _paint(rgb: tuple[int, int, int], paint: str | tuple[int, int, int]) -> tuple[int, int, int]:
@@ -94,7 +64,12 @@ def _paint(rgb: tuple[int, int, int], paint: str | tuple[int, int, int]) -> tupl
 
 
 def draw_thing(
-    canvas: Canvas, thing: Thing, place: Placement, xy: tuple[float, float], rotation: float, lid_up: bool
+    canvas: Canvas,
+    thing: Thing,
+    place: Placement,
+    xy: tuple[float, float],
+    rotation: float,
+    lid_up: bool,
 ) -> None:
     """Draw a thing with its lid, opening or cut marks."""
     name = OBJECT_TYPES[thing.kind]
@@ -110,7 +85,11 @@ def draw_thing(
         canvas.fill(part.polygon @ linear + xy, _paint(thing.rgb, part.paint), part.outlined)
     if lid_up and name in shapes.LIDS and name != 'box':  # the lid leaves with the hand
         for part in shapes.LIDS[name]:
-            canvas.fill(part.polygon @ linear * 0.9 + (xy[0], xy[1] - 0.075), _paint(thing.rgb, part.paint), True)
+            canvas.fill(
+                part.polygon @ linear * 0.9 + (xy[0], xy[1] - 0.075),
+                _paint(thing.rgb, part.paint),
+                True,
+            )
 
 
 def _draw_arm(canvas: Canvas, look: Look, xy: tuple[float, float], side: int) -> None:
@@ -120,13 +99,29 @@ def _draw_arm(canvas: Canvas, look: Look, xy: tuple[float, float], side: int) ->
     length = float(np.hypot(*along)) or 1.0
     across = np.array([-along[1], along[0]]) / length
     cuff = shoulder + along * max(0.0, 1 - 0.10 / length)
-    sleeve = np.stack([shoulder + 0.075 * across, cuff + 0.052 * across, cuff - 0.052 * across, shoulder - 0.075 * across])
-    skin = np.stack([cuff + 0.04 * across, wrist + 0.036 * across, wrist - 0.036 * across, cuff - 0.04 * across])
+    sleeve = np.stack(
+        [
+            shoulder + 0.075 * across,
+            cuff + 0.052 * across,
+            cuff - 0.052 * across,
+            shoulder - 0.075 * across,
+        ]
+    )
+    skin = np.stack(
+        [
+            cuff + 0.04 * across,
+            wrist + 0.036 * across,
+            wrist - 0.036 * across,
+            cuff - 0.04 * across,
+        ]
+    )
     canvas.fill(sleeve, look.sleeve, True)
     canvas.fill(skin, look.skin)
 
 
-def _hand_part(canvas: Canvas, look: Look, polygon: shapes.Polygon, xy: tuple[float, float], side: int) -> None:
+def _hand_part(
+    canvas: Canvas, look: Look, polygon: shapes.Polygon, xy: tuple[float, float], side: int
+) -> None:
     mirror = np.array([1.0 if side == 1 else -1.0, 1.0]) * 0.092
     canvas.fill(polygon * mirror + xy, look.skin, True)
 
@@ -139,18 +134,27 @@ def _draw_effect(canvas: Canvas, pose: Pose, segment: Segment, tick: float) -> N
         for i in range(6):
             a, r = 1.05 * i + 0.9 * beat, 0.085 + 0.02 * ((i + beat) % 3)
             cx, cy = x + r * math.cos(a), y + 0.03 + 0.7 * r * math.sin(a)
-            canvas.fill(np.array([(cx - 0.014, cy), (cx, cy - 0.014), (cx + 0.014, cy), (cx, cy + 0.014)]), _CHIP)
+            canvas.fill(
+                np.array([(cx - 0.014, cy), (cx, cy - 0.014), (cx + 0.014, cy), (cx, cy + 0.014)]),
+                _CHIP,
+            )
     elif pose.effect == 'stir':
         angle = np.linspace(0, 4.6, 9) + 0.8 * beat
         for radius in (0.09, 0.13):
-            ring = np.stack([x + radius * np.cos(angle), y - 0.03 + 0.55 * radius * np.sin(angle)], 1)
+            ring = np.stack(
+                [x + radius * np.cos(angle), y - 0.03 + 0.55 * radius * np.sin(angle)], 1
+            )
             canvas.line(ring, (250, 250, 250), 0.014)
     elif pose.effect == 'pour':
         mouth = (x + sign * 0.075, y - 0.15)
         middle = (x + sign * 0.02, y - 0.12)
         canvas.line(np.array([mouth, middle, (x, y - 0.02)]), _WATER, 0.034)
         for i in (-1, 1):
-            canvas.line(np.array([(x, y - 0.03), (x + i * (0.03 + 0.01 * (beat % 3)), y - 0.075)]), _WATER, 0.014)
+            canvas.line(
+                np.array([(x, y - 0.03), (x + i * (0.03 + 0.01 * (beat % 3)), y - 0.075)]),
+                _WATER,
+                0.014,
+            )
     elif pose.effect == 'wipe':
         for i in range(3):
             xs = np.linspace(x - 0.2, x + 0.2, 7)
@@ -177,22 +181,27 @@ def render(
     )  # fmt: skip
 
     # 1) what lies there, far row first
-    canvas = Canvas(image, away)  # type: ignore[arg-type]
+    canvas = Canvas(image, away)
     carried = {hand.thing for hand in pose.hands}
     lying = [
         i for i, p in enumerate(segment.before.places)
-        if p.station == station and i not in carried and (p.hand < 0 or segment.after.places[i].hand < 0)
+        if p.station == station and i not in carried
+        and (p.hand < 0 or segment.after.places[i].hand < 0)
     ]  # fmt: skip
-    for i in sorted(lying, key=lambda i: max(segment.before.places[i].slot, segment.after.places[i].slot)):
+    for i in sorted(
+        lying, key=lambda i: max(segment.before.places[i].slot, segment.after.places[i].slot)
+    ):
         place = world.places[i]
         slot = max(segment.before.places[i].slot, segment.after.places[i].slot)
-        draw_thing(canvas, things[i], place, slot_xy(i, slot), things[i].rotation, i == pose.lifted_lid)
+        draw_thing(
+            canvas, things[i], place, slot_xy(i, slot), things[i].rotation, i == pose.lifted_lid
+        )
     if segment.action == 'walk' and 0 < abs(pose.pan) < 1:
         blur = 1 + 2 * round(size * 0.05 * min(abs(pose.pan), 0.8))
-        image = canvas.image = cv2.blur(image, (blur, 1))  # type: ignore[assignment]
+        image = canvas.image = cv2.blur(image, (blur, 1))
 
     # 2) hands and what they hold, and what the action leaves in sight
-    canvas = Canvas(image, camera)  # type: ignore[arg-type]
+    canvas = Canvas(image, camera)
     for side in (0, 1):
         _draw_hand(canvas, look, things, pose, segment, tick, side)
     if pose.effect:
@@ -203,7 +212,13 @@ def render(
 
 
 def _draw_hand(
-    canvas: Canvas, look: Look, things: tuple[Thing, ...], pose: Pose, segment: Segment, tick: float, side: int
+    canvas: Canvas,
+    look: Look,
+    things: tuple[Thing, ...],
+    pose: Pose,
+    segment: Segment,
+    tick: float,
+    side: int,
 ) -> None:
     hand = pose.hands[side]
     _draw_arm(canvas, look, hand.xy, side)
@@ -234,4 +249,5 @@ def _expose(image: Picture, look: Look, tick: float) -> Picture:
     scale = look.noise / 74.0  # standard deviation of a uniform int8
     exposed[: noise.shape[0]] += noise * scale
     exposed[noise.shape[0] :] += noise[: size - noise.shape[0]] * -scale
-    return exposed.clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]
+    picture: Picture = exposed.clip(0, 255).astype(np.uint8)
+    return picture

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlo_ros.rendered_world import vocabulary as words
-from vlo_ros.rendered_world.drawing import Look, Picture, render
+from vlo_ros.rendered_world.drawing import render
+from vlo_ros.rendered_world.furnish import furnish
+from vlo_ros.rendered_world.look import Look, Picture
 from vlo_ros.rendered_world.questions import Question, questions_at
 from vlo_ros.rendered_world.script import TICKS_PER_SECOND, Event, Script, Segment, Step, Thing
-from vlo_ros.rendered_world.writer import Writer, furnish
+from vlo_ros.rendered_world.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Episode:
     # ---- pictures ---------------------------------------------------------------------------
 
     def camera(self, time: float) -> NDArray[np.float64]:
-        """View coordinates to picture coordinates 0..1 at a time (seconds), (2, 3), standing still."""
+        """View to picture coordinates 0..1 at a time (seconds), standing still: (2, 3)."""
         return self._look.camera.matrix(time * TICKS_PER_SECOND + 1e-6, 1, 0.0)
 
     def frame(self, time: float, size: int) -> Picture:

@@ -49,7 +49,7 @@ def _ease(a: Point, b: Point, fraction: float) -> Point:
 
 
 def slot_xy(thing: int, slot: int) -> Point:
-    """Where a thing lies in a slot: the slot's middle, a little off, always the same for a thing."""
+    """Where a thing lies in a slot: near its middle, always the same for a thing."""
     x, y = SLOT_XY[slot]
     return x + 0.02 * math.sin(5.1 * thing + slot), y + 0.018 * math.cos(3.7 * thing + 2 * slot)
 
@@ -101,7 +101,9 @@ def _walk(pose: Pose, segment: Segment, tick: float) -> None:
         hand.thing_xy = (hand.thing_xy[0], hand.thing_xy[1] + bob)
 
 
-def _there_and_back(segment: Segment, tick: float, rest: Point, there: Point, back: float) -> Point:
+def _there_and_back(
+    segment: Segment, tick: float, rest: Point, there: Point, back: float
+) -> Point:
     if tick < segment.arrive:
         return _ease(rest, there, (tick - segment.start) / (segment.arrive - segment.start))
     if tick < segment.leave:
@@ -136,7 +138,11 @@ def _work(pose: Pose, segment: Segment, tick: float) -> None:
         x, y = slot_xy(segment.target, segment.before.places[segment.target].slot)
     turn, dx, dy = {
         'cut': (-70.0, 0.17 + 0.03 * math.sin(phase * 1.9), -0.05),
-        'stir': (-140.0, 0.11 + 0.025 * math.sin(phase * 1.2), -0.13 + 0.015 * math.cos(phase * 1.2)),
+        'stir': (
+            -140.0,
+            0.11 + 0.025 * math.sin(phase * 1.2),
+            -0.13 + 0.015 * math.cos(phase * 1.2),
+        ),
         'pour': (-100.0, 0.19, -0.13),
         'wipe': (0.0, 0.13 * math.sin(phase * 0.55), -0.02),
     }[segment.action]
@@ -169,12 +175,19 @@ def _lid(pose: Pose, segment: Segment, tick: float) -> None:
 
 
 class CameraMotion:
-    """Shake, roll, zoom and slow looking around: smooth, never the same twice, known at any time."""
+    """Shake, roll, zoom and slow looking around: smooth, known at any time."""
 
     def __init__(self, rng: np.random.Generator, strength: float = 1.0) -> None:
         self._phase = rng.uniform(0, 2 * math.pi, (4, 3))
         self._speed = rng.uniform((0.02, 0.12, 0.7), (0.06, 0.3, 1.6), (4, 3))
-        size = np.array([[0.022, 0.012, 0.004], [0.016, 0.010, 0.004], [0.03, 0.02, 0.008], [0.03, 0.012, 0.004]])
+        size = np.array(
+            [
+                [0.022, 0.012, 0.004],
+                [0.016, 0.010, 0.004],
+                [0.03, 0.02, 0.008],
+                [0.03, 0.012, 0.004],
+            ]
+        )
         self._size = size * rng.uniform(0.4, 1.0) * strength
 
     def matrix(self, tick: float, size: int, pan: float) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ class World:
 
     def move(self, thing: int, place: Placement) -> World:
         """The same world with one thing somewhere else (hands follow)."""
-        places = self.places[:thing] + (place,) + self.places[thing + 1 :]
+        places = (*self.places[:thing], place, *self.places[thing + 1 :])
         held = tuple(
             thing if place.hand == side else (-1 if self.held[side] == thing else self.held[side])
             for side in (0, 1)

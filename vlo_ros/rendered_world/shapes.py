@@ -25,7 +25,9 @@ class Part:
     outlined: bool = False
 
 
-def _arc(cx: float, cy: float, rx: float, ry: float, a: float = 0, b: float = 360, n: int = 14) -> Polygon:
+def _arc(
+    cx: float, cy: float, rx: float, ry: float, a: float = 0, b: float = 360, n: int = 14
+) -> Polygon:
     angle = np.radians(np.linspace(a, b, n, endpoint=b - a < 360))
     return np.stack([cx + rx * np.cos(angle), cy + ry * np.sin(angle)], 1)
 
@@ -59,7 +61,10 @@ _BOWL = (
 )
 _BOTTLE = (
     Part(
-        _points((-0.16, -0.8), (0.16, -0.8), (0.16, -0.45), (0.42, -0.1), (0.42, 1.0), (-0.42, 1.0), (-0.42, -0.1), (-0.16, -0.45)),
+        _points(
+            (-0.16, -0.8), (0.16, -0.8), (0.16, -0.45), (0.42, -0.1),
+            (0.42, 1.0), (-0.42, 1.0), (-0.42, -0.1), (-0.16, -0.45),
+        ),
         'body', True,
     ),
     Part(_box(-0.2, -1.05, 0.2, -0.76), _BLACK),
@@ -67,7 +72,10 @@ _BOTTLE = (
 )  # fmt: skip
 _JAR = (
     Part(
-        _points((-0.5, -0.55), (0.5, -0.55), (0.72, -0.3), (0.72, 0.75), (0.55, 0.95), (-0.55, 0.95), (-0.72, 0.75), (-0.72, -0.3)),
+        _points(
+            (-0.5, -0.55), (0.5, -0.55), (0.72, -0.3), (0.72, 0.75),
+            (0.55, 0.95), (-0.55, 0.95), (-0.72, 0.75), (-0.72, -0.3),
+        ),
         'body', True,
     ),
     Part(_box(-0.5, 0.02, 0.5, 0.5), _CREAM),
@@ -100,11 +108,21 @@ _POT_OPEN = (Part(_arc(0, -0.4, 0.82, 0.26), _INSIDE, True),)
 _KETTLE = (
     Part(_ring(0, -0.25, 0.72, 0.78, 0.2, 180, 360), _BLACK),
     Part(_points((-0.55, 0.4), (-1.15, -0.3), (-0.9, -0.4), (-0.35, 0.0)), 'body', True),
-    Part(np.concatenate([_arc(0.05, 0.3, 0.78, 0.72, 180, 360), _points((0.83, 0.85), (-0.73, 0.85))]), 'body', True),
+    Part(
+        np.concatenate(
+            [_arc(0.05, 0.3, 0.78, 0.72, 180, 360), _points((0.83, 0.85), (-0.73, 0.85))]
+        ),
+        'body',
+        True,
+    ),
     Part(_box(-0.73, 0.62, 0.83, 0.86), 'shade'),
 )
 _KNIFE = (
-    Part(_points((-0.22, -0.1), (-0.22, -1.2), (0.14, -1.05), (0.34, -0.6), (0.34, -0.1)), _STEEL, True),
+    Part(
+        _points((-0.22, -0.1), (-0.22, -1.2), (0.14, -1.05), (0.34, -0.6), (0.34, -0.1)),
+        _STEEL,
+        True,
+    ),
     Part(_points((-0.3, -0.1), (0.38, -0.1), (0.34, 1.05), (-0.26, 1.05)), 'body', True),
 )
 _SPOON = (
@@ -115,16 +133,38 @@ _SPOON = (
 _SPONGE = (
     Part(_points((-0.95, -0.45), (0.95, -0.45), (0.95, 0.55), (-0.95, 0.55)), 'body', True),
     Part(_box(-0.95, 0.2, 0.95, 0.55), _DARK),
-    *(Part(_arc(x, y, 0.13, 0.11, n=6), 'shade') for x, y in ((-0.6, -0.2), (-0.15, 0.0), (0.3, -0.2), (0.65, 0.0))),
+    *(
+        Part(_arc(x, y, 0.13, 0.11, n=6), 'shade')
+        for x, y in ((-0.6, -0.2), (-0.15, 0.0), (0.3, -0.2), (0.65, 0.0))
+    ),
 )
 _APPLE = (
     Part(_box(-0.07, -1.05, 0.1, -0.6), _STEM),
-    Part(np.concatenate([_arc(-0.3, 0.1, 0.58, 0.8, 90, 300, 10), _arc(0.3, 0.1, 0.58, 0.8, -120, 90, 10)]), 'body', True),
+    Part(
+        np.concatenate(
+            [_arc(-0.3, 0.1, 0.58, 0.8, 90, 300, 10), _arc(0.3, 0.1, 0.58, 0.8, -120, 90, 10)]
+        ),
+        'body',
+        True,
+    ),
     Part(_points((0.08, -0.75), (0.55, -1.05), (0.62, -0.72)), _LEAF),
 )
 _CARROT = (
-    Part(_points((-0.1, -0.5), (-0.55, -1.1), (-0.1, -0.95), (0.05, -1.2), (0.2, -0.95), (0.6, -1.1), (0.12, -0.5)), _LEAF),
-    Part(_points((-0.48, -0.55), (0.48, -0.55), (0.3, 0.1), (0.0, 1.15), (-0.3, 0.1)), 'body', True),
+    Part(
+        _points(
+            (-0.1, -0.5),
+            (-0.55, -1.1),
+            (-0.1, -0.95),
+            (0.05, -1.2),
+            (0.2, -0.95),
+            (0.6, -1.1),
+            (0.12, -0.5),
+        ),
+        _LEAF,
+    ),
+    Part(
+        _points((-0.48, -0.55), (0.48, -0.55), (0.3, 0.1), (0.0, 1.15), (-0.3, 0.1)), 'body', True
+    ),
     Part(_box(-0.34, -0.15, 0.0, -0.05), 'shade'),
     Part(_box(0.0, 0.2, 0.24, 0.3), 'shade'),
 )
@@ -160,4 +200,5 @@ FINGERS = tuple(
 def turn(polygon: Polygon, rotation: float) -> Polygon:
     """A polygon turned clockwise (as seen) by an angle in radians."""
     c, s = math.cos(rotation), math.sin(rotation)
-    return polygon @ np.array([[c, s], [-s, c]])
+    turned: Polygon = polygon @ np.array([[c, s], [-s, c]])
+    return turned

@@ -27,7 +27,10 @@ def _mix(weight: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.fl
 
 def _smooth(rng: np.random.Generator, cells_x: int, cells_y: int) -> NDArray[np.float32]:
     noise = rng.random((cells_y, cells_x), dtype=np.float32)
-    return cv2.resize(noise, (TEXTURE_SIZE, TEXTURE_SIZE), interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+    smooth: NDArray[np.float32] = cv2.resize(
+        noise, (TEXTURE_SIZE, TEXTURE_SIZE), interpolation=cv2.INTER_CUBIC
+    )
+    return smooth
 
 
 def draw_table(kind: str, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -51,7 +54,9 @@ def draw_table(kind: str, rng: np.random.Generator) -> NDArray[np.float32]:
     elif kind == 'checks':
         weight = ((u % period < period / 2) ^ (v % period < period / 2)).astype(np.float32)
     elif kind == 'dots':
-        weight = (np.hypot(u % period - period / 2, v % period - period / 2) < period / 4).astype(np.float32)
+        weight = (np.hypot(u % period - period / 2, v % period - period / 2) < period / 4).astype(
+            np.float32
+        )
     elif kind == 'bricks':
         shift = (y // (period / 2)) % 2 * period / 2
         weight = (((x + shift) % period < 3) | (y % (period / 2) < 3)).astype(np.float32)
@@ -98,7 +103,9 @@ def draw_station(station: int, kind: str, rng: np.random.Generator) -> Picture:
     else:  # shelf: brown boards
         for row, y in enumerate((-0.3, -0.12, 0.06)):
             tone = 95 + 26 * (row % 2)
-            cv2.rectangle(image, at(-0.3, y), at(1.3, edge), shade(tone + 30, tone - 12, tone - 52), -1)
+            cv2.rectangle(
+                image, at(-0.3, y), at(1.3, edge), shade(tone + 30, tone - 12, tone - 52), -1
+            )
             cv2.line(image, at(-0.3, y), at(1.3, y), shade(42, 28, 18), 4)
         for x in (0.15, 0.5, 0.85):
             cv2.line(image, at(x, -0.3), at(x, edge), shade(42, 28, 18), 4)

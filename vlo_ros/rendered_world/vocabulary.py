@@ -1,12 +1,20 @@
-"""What exists in the rendered world and how it is put into words. Knows nothing of time or pixels."""
+"""What exists in the rendered world and how it is put into words."""
 
 from __future__ import annotations
 
 OBJECT_TYPES = (
-    'cup', 'bowl', 'bottle', 'jar', 'box', 'pot', 'kettle', 'knife', 'spoon', 'sponge', 'apple', 'carrot',
+    'cup', 'bowl', 'bottle', 'jar', 'box', 'pot',
+    'kettle', 'knife', 'spoon', 'sponge', 'apple', 'carrot',
 )  # fmt: skip
 COLOURS = ('red', 'yellow', 'green', 'blue', 'purple', 'white')
-COLOUR_RGB = ((205, 30, 32), (240, 205, 25), (28, 150, 50), (30, 80, 215), (150, 45, 180), (242, 242, 238))
+COLOUR_RGB = (
+    (205, 30, 32),
+    (240, 205, 25),
+    (28, 150, 50),
+    (30, 80, 215),
+    (150, 45, 180),
+    (242, 242, 238),
+)
 STATIONS = ('sink', 'stove', 'table', 'shelf')
 ACTIONS = ('none', 'cut', 'stir', 'pour', 'wipe', 'open', 'close', 'walk')
 SIDES = ('left', 'right')
@@ -21,8 +29,10 @@ SPLITS = ('train', 'new', 'background', 'pairs')
 TRAIN_TEXTURES = ('plain', 'wood', 'tiles', 'stripes', 'weave', 'cloudy')
 HELD_OUT_TEXTURES = ('checks', 'dots', 'bricks', 'waves')
 
-# (type, colour) index pairs that only ever appear in the split 'pairs': one per type, two per colour.
-HELD_OUT_PAIRS = frozenset((kind, (5 * kind + 1 + kind // 6) % 6) for kind in range(len(OBJECT_TYPES)))
+# (type, colour) index pairs that only the split 'pairs' has: one per type, two per colour.
+HELD_OUT_PAIRS = frozenset(
+    (kind, (5 * kind + 1 + kind // 6) % 6) for kind in range(len(OBJECT_TYPES))
+)
 
 _VERBS = {  # plain verb: (third person, past)
     'pick up': ('picks up', 'picked up'),

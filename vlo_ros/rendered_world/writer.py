@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vlo_ros.rendered_world import vocabulary as words
-from vlo_ros.rendered_world.script import SLOT_XY, Event, Script, Segment, Step, Thing, World
+from vlo_ros.rendered_world.script import Event, Script, Segment, Step, World
 
 _KIND = {name: i for i, name in enumerate(words.OBJECT_TYPES)}
 _GOALS = {  # goal: how often each step is tried
@@ -139,7 +139,9 @@ class Writer:
         self._add(segment, 'put down', self._name(thing))
         self._pause()
 
-    def _use(self, action: str, hand: int, target: int, after: World, verb: str, objects: str) -> None:
+    def _use(
+        self, action: str, hand: int, target: int, after: World, verb: str, objects: str
+    ) -> None:
         """Work on a target with what the hand holds."""
         arrive = self.tick + self._int(5, 9)
         evidence = arrive + 2
@@ -167,7 +169,7 @@ class Writer:
         return f'Go to the {words.STATIONS[station]}'
 
     def _free_hand(self) -> int:
-        """A hand that is free, after putting something down if need be; -1 when there is no room."""
+        """A hand that is free, putting something down if need be; -1 without room."""
         hands = [side for side in (0, 1) if self.world.held[side] < 0]
         if hands:
             return self._pick_one(hands)
@@ -316,44 +318,3 @@ class Writer:
         self._add(segment, verb, self._name(thing))
         self._pause()
         return True
-
-
-def furnish(rng: np.random.Generator, split: str, nameless: bool) -> tuple[tuple[Thing, ...], World]:
-    """The things of one episode and where they lie at the start.
-
-    Args:
-        rng: Source of chance.
-        split: 'pairs' uses only the held-out object x colour pairs, every other split only the rest.
-        nameless: Give half of the things colours that have no name (colour -1).
-    """
-    num_types, num_colours = len(words.OBJECT_TYPES), len(words.COLOURS)
-    extra = int(rng.integers(4, 7))
-    kinds = [*range(num_types), *(int(k) for k in rng.integers(0, num_types, extra))]
-    rng.shuffle(kinds)
-    stations = [int(s) for s in rng.permutation(len(kinds)) % len(words.STATIONS)]
-    slots = [[int(s) for s in rng.permutation(len(SLOT_XY))] for _ in words.STATIONS]
-    things: list[Thing] = []
-    places = []
-    taken: set[tuple[int, int]] = set()
-    from vlo_ros.rendered_world.script import Placement
-
-    for kind, station in zip(kinds, stations, strict=True):
-        allowed = [
-            c for c in range(num_colours)
-            if ((kind, c) in words.HELD_OUT_PAIRS) == (split == 'pairs') and (kind, c) not in taken
-        ]  # fmt: skip
-        if not allowed:  # 'pairs' has one colour per type: no second thing of that type
-            continue
-        colour = allowed[int(rng.integers(len(allowed)))]
-        taken.add((kind, colour))
-        rgb = tuple(int(v) for v in np.clip(np.array(words.COLOUR_RGB[colour]) + rng.integers(-12, 13, 3), 0, 255))
-        if nameless and rng.random() < 0.5:
-            colour, rgb = -1, tuple(int(v) for v in rng.integers(0, 256, 3))
-        things.append(
-            Thing(kind, colour, (rgb[0], rgb[1], rgb[2]), float(rng.uniform(0.92, 1.1)), float(rng.normal(0, 0.1)))
-        )
-        is_open = words.OBJECT_TYPES[kind] in words.LIDDED and bool(rng.random() < 0.4)
-        is_cut = words.OBJECT_TYPES[kind] in words.FOODS and bool(rng.random() < 0.3)
-        places.append(Placement(station, slots[station].pop(), -1, is_open, is_cut))
-    world = World(int(rng.integers(len(words.STATIONS))), (-1, -1), tuple(places))
-    return tuple(things), world
