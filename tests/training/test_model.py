@@ -1,0 +1,157 @@
+"""Ids, labels, losses and gradients are those of the official implementation."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.training.golden import GOLDEN, VARIANTS, Golden, load_golden
+from training.collate import collate, pack
+
+CASES = [
+    (variant, one['name'])
+    for variant in VARIANTS
+    for one in json.loads((GOLDEN / variant / 'training.json').read_text())['conversations']
+]
+
+
+@pytest.fixture(params=list(VARIANTS))
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return load_golden(request.param)
+
+
+@pytest.mark.parametrize(('variant', 'name'), CASES)
+def test_conversation_is_the_official_one(variant: str, name: str) -> None:
+    golden = load_golden(variant)
+    expected = golden.conversation(name)
+    example = golden.example(expected)
+    assert example.rendered.text == expected['text']
+    assert example.rendered.input_ids == expected['input_ids']
+    assert example.rendered.labels == expected['labels']
+    assert sorted(map(list, example.rendered.learn_ranges)) == sorted(expected['learn_ranges'])
+    batch = collate([example], golden.template.eos_id)
+    with torch.no_grad():
+        loss = float(golden.model(**batch)['loss'])
+        golden.model.stream_loss_weight = 3.0
+        loss_3 = float(golden.model(**batch)['loss'])
+        golden.model.stream_loss_weight = 1.0
+    assert loss == pytest.approx(expected['loss'], abs=1e-4)
+    assert loss_3 == pytest.approx(expected['loss_stream_weight_3'], abs=1e-4)
+
+
+def test_padded_batch(golden: Golden) -> None:
+    expected = golden.data['padded_batch']
+    examples = [golden.example(golden.conversation(name)) for name in expected['members']]
+    batch = collate(examples, golden.template.eos_id)
+    for key in ('input_ids', 'attention_mask', 'labels'):
+        assert batch[key].tolist() == expected[key]
+    with torch.no_grad():
+        loss = float(golden.model(**batch)['loss'])
+        right = float(golden.model(**collate(examples, 0, padding='right'))['loss'])
+    assert loss == pytest.approx(expected['loss'], abs=1e-4)
+    assert right == pytest.approx(expected['loss'], abs=1e-4)
+
+
+def test_gradients(golden: Golden) -> None:
+    expected = golden.data['gradients']
+    golden.model.zero_grad()
+    batch = collate(
+        [golden.example(golden.conversation(expected['conversation']))], golden.template.eos_id
+    )
+    loss = golden.model(**batch)['loss']
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(expected['loss'], abs=1e-4)
+    norms = {
+        name.removeprefix('language.').replace('.default.', '.'): float(parameter.grad.norm())
+        for name, parameter in golden.model.named_parameters()
+        if parameter.grad is not None
+    }
+    assert norms == pytest.approx(expected['grad_norms'], rel=1e-3, abs=1e-6)
+
+
+def plain_loss(golden: Golden, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Every position through the language head, as the official implementation does."""
+    hidden_BTD = golden.model.hidden(
+        batch['input_ids'], batch['features'], batch.get('attention_mask')
+    )
+    logits_BTK = golden.model.head(hidden_BTD)
+    loss_BT = functional.cross_entropy(
+        logits_BTK.transpose(1, 2), batch['labels'], reduction='none', ignore_index=-100
+    )
+    weight_BT = torch.where(
+        batch['input_ids'] == golden.model.placeholder_id, golden.model.stream_loss_weight, 1.0
+    )
+    return (loss_BT * weight_BT).sum() / (batch['labels'] >= 0).sum()
+
+
+def test_gathered_head_equals_plain_head(golden: Golden) -> None:
+    """Only labelled positions through the head: the same loss and gradients."""
+    members = golden.data['padded_batch']['members']
+    batch = collate(
+        [golden.example(golden.conversation(name)) for name in members], golden.template.eos_id
+    )
+    golden.model.stream_loss_weight = 2.0
+    found = []
+    for loss in (golden.model(**batch)['loss'], plain_loss(golden, batch)):
+        golden.model.zero_grad()
+        loss.backward()
+        gradients = [p.grad.clone() for p in golden.model.parameters() if p.grad is not None]
+        found.append((float(loss.detach()), gradients))
+    golden.model.stream_loss_weight = 1.0
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-5)
+    for gathered, plain in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(gathered, plain, atol=1e-5, rtol=1e-4)
+
+
+def test_packed_conversations_do_not_see_each_other(golden: Golden) -> None:
+    examples = [golden.example(one) for one in golden.data['conversations'][:4]]
+    with torch.no_grad():
+        packed = pack(examples)
+        hidden_1TD = golden.model.hidden(
+            packed['input_ids'], packed['features'], position_ids_BT=packed['position_ids']
+        )
+        start = 0
+        for example in examples:
+            alone = collate([example], 0)
+            expected_TD = golden.model.hidden(alone['input_ids'], alone['features'])[0]
+            found_TD = hidden_1TD[0, start : start + example.num_tokens]
+            torch.testing.assert_close(found_TD, expected_TD, atol=1e-4, rtol=1e-4)
+            start += example.num_tokens
+        padded = golden.model(**collate(examples, 0))['loss']
+        assert float(golden.model(**packed)['loss']) == pytest.approx(float(padded), abs=1e-5)
+
+
+def test_loss_weights_scale_positions(golden: Golden) -> None:
+    example = golden.example(golden.data['conversations'][0])
+    batch = collate([example], 0)
+    weighted = {**batch, 'loss_weights': torch.full(batch['labels'].shape, 2.5)}
+    with torch.no_grad():
+        once, scaled = golden.model(**batch)['loss'], golden.model(**weighted)['loss']
+    assert float(scaled) == pytest.approx(2.5 * float(once), rel=1e-5)
+
+
+def test_generation(golden: Golden) -> None:
+    """Offline answers, greedily, over the ids that the template renders."""
+    for expected in golden.data['generation']:
+        turns = golden.example(expected | {'learn': False})  # the prompt is added below
+        assert expected['text'].startswith(turns.rendered.text[:-1])
+        ids = list(expected['input_ids'])
+        rows = torch.tensor(expected['frame_index'])
+        output: list[int] = []
+        while len(output) < 40 and (not output or output[-1] != golden.template.eos_id):
+            with torch.no_grad():
+                hidden = golden.model.hidden(torch.tensor([ids + output]), golden.features[rows])
+                output.append(int(golden.model.head(hidden[0, -1]).argmax()))
+        assert output == expected['output_ids']
+        assert golden.template.decode(output) == expected['output_text']
+
+
+def test_wrong_number_of_features_is_one_clear_error(golden: Golden) -> None:
+    example = golden.example(golden.data['conversations'][0])
+    batch = collate([example], 0)
+    batch['features'] = batch['features'][1:]
+    with pytest.raises(ValueError, match='frames of'):
+        golden.model(**batch)
