@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
+if TYPE_CHECKING:
+    import torch
 
 NS_PER_S = 1_000_000_000
 
@@ -83,7 +84,14 @@ Event: TypeAlias = FrameTokens | Query
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict on one frame; `p_silence` is None when the frame was not judged."""
+    """The verdict on one frame.
+
+    Attributes:
+        stamp_ns: The frame's capture time.
+        index: As in Frame.
+        p_silence: p(interval) after the frame; with verdict QUERY nothing was decided by it.
+        verdict: What follows.
+    """
 
     stamp_ns: int
     index: int
