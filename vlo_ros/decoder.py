@@ -8,7 +8,7 @@ the weights it runs on are shared.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -111,6 +111,8 @@ class StreamDecoder:
     def check_window(self, config: StreamConfig) -> None:
         """Raise ConfigError unless the window holds what `config` puts first, and a response."""
         template = self.template
+        if template.has_special(config.system_prompt):
+            raise ConfigError('stream.system_prompt: it holds a special token of the tokenizer')
         opening = template.bos + config.system_prompt + '\n' + OPEN_STREAM
         least = len(template.encode(opening, first=True)) + 4 * template.frame_num_tokens
         least += self._reserve_of(config)
@@ -127,7 +129,7 @@ class StreamDecoder:
         """Positions evicted since the last reset."""
         return self.cache.num_evicted
 
-    def step(self, events: Sequence[Event]) -> Iterator[Outcome]:
+    def step(self, events: Sequence[Event]) -> Generator[Outcome, None, None]:
         """Feed events in order and yield what follows from them.
 
         Args:

@@ -6,6 +6,7 @@ evaluation and tests all go through `Stream.advance`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,13 @@ from typing import Any
 
 from vlo_ros.backlog import Backlog
 from vlo_ros.checkpoint import VloModel
-from vlo_ros.config import StreamConfig, check_value
+from vlo_ros.config import StreamConfig
 from vlo_ros.decoder import StreamDecoder
 from vlo_ros.errors import ConfigError
 from vlo_ros.events import Decision, FrameTokens, Outcome, Query, Verdict
+
+# What memory and queues were made with.
+FOR_LIFE = ('window_tokens', 'protocol', 'backlog_frames', 'backlog_queries')
 
 
 class Stream:
@@ -51,14 +55,14 @@ class Stream:
 
     def put_query(self, query: Query) -> str | None:
         """Let a query wait, or return why it is refused."""
-        text = self._template.plain(query.text)
-        if not text:
-            return 'the query is empty'
         if len(query.text) > self.config.max_query_chars:
             return (
                 f'the query has {len(query.text)} characters, at most '
                 f'{self.config.max_query_chars} are accepted'
             )
+        text = self._template.plain(query.text)
+        if not text:
+            return 'the query is empty'
         longest = self.decoder.cache.capacity // 4
         if len(self._template.encode(text)) > longest:
             return f'the query is longer than {longest} tokens, a quarter of the window'
@@ -81,15 +85,21 @@ class Stream:
         while events := self._backlog.take(self._chunk.size(self.backlog_frames), flush=flush):
             self._cancelled.clear()
             try:
-                for outcome in self.decoder.step(events):
-                    if isinstance(outcome, Decision):
-                        self._chunk.observe(outcome.verdict is not Verdict.SILENT)
-                    yield outcome
+                with contextlib.closing(self.decoder.step(events)) as outcomes:
+                    for outcome in outcomes:
+                        if isinstance(outcome, Decision):
+                            self._chunk.observe(outcome.verdict is not Verdict.SILENT)
+                        yield outcome
             finally:
                 self._backlog.put_back(self.decoder.unjudged)
 
     def reset(self) -> None:
-        """Forget everything, what waits included."""
+        """Forget everything, what waits included, and apply the settings given meanwhile.
+
+        Raises:
+            ConfigError: The window is too small for the new system prompt; nothing has changed.
+        """
+        self.decoder.check_window(self.config)
         self._backlog.clear()
         self.decoder.config = self.config
         self.decoder.reset()
@@ -99,15 +109,19 @@ class Stream:
         """Change live settings at once; the others take effect at the next reset.
 
         Raises:
-            ConfigError: Unknown setting, or value out of range.
+            ConfigError: Unknown setting, value out of range, or a setting that a stream has for
+                life; nothing has changed.
         """
         known = {spec.name: spec for spec in dataclasses.fields(StreamConfig)}
         for name, value in changes.items():
             if name not in known:
                 raise ConfigError(f'stream.{name} is unknown')
-            check_value('stream', known[name], value)
+            if name in FOR_LIFE and value != getattr(self.config, name):
+                raise ConfigError(f'stream.{name} is fixed when a stream is made')
         self.config = dataclasses.replace(self.config, **changes)
-        live = {name: value for name, value in changes.items() if known[name].metadata['live']}
+        live = {
+            name: getattr(self.config, name) for name in changes if known[name].metadata['live']
+        }
         self.decoder.config = dataclasses.replace(self.decoder.config, **live)
 
     @property

@@ -102,6 +102,8 @@ class Template:
         Raises:
             CheckpointError: The tokenizer cannot express the template.
         """
+        if not tokenizer.is_fast:
+            raise CheckpointError('tokenizer: it has no tokenizer.json, only a slow form')
         self.tokenizer = tokenizer
         self.frame_num_tokens = frame_num_tokens
         self.interval = family.interval if use_interval else ''
@@ -121,13 +123,19 @@ class Template:
             raise CheckpointError('tokenizer: "]" before User and before Assistant differ in id')
         if self.silence_id == self.stream_end_id:
             raise CheckpointError('tokenizer: silence and the end of a stream have the same id')
-        specials = sorted(tokenizer.all_special_tokens, key=len, reverse=True)
-        self._specials = re.compile('|'.join(re.escape(special) for special in specials))
+        prompt_ids = self.encode(ASSISTANT)
+        if self.encode(ASSISTANT + ' word')[: len(prompt_ids)] != prompt_ids:
+            raise CheckpointError(f'tokenizer: the end of {ASSISTANT!r} merges with what follows')
+        # Every added token, not only bos and eos: <v> and those of other chat formats are some.
+        specials = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+        self._specials = re.compile('|'.join(map(re.escape, sorted(specials, key=len)[::-1])))
 
     def _single_id(self, text: str) -> int:
         ids = self._tokenize(text)[0]
-        if len(ids) != 1:
-            raise CheckpointError(f'tokenizer: {text!r} must be one token, it is {len(ids)}')
+        if len(ids) != 1 or ids[0] == self.tokenizer.unk_token_id:
+            raise CheckpointError(
+                f'tokenizer: {text!r} must be one token of its own, it is {len(ids)}'
+            )
         return ids[0]
 
     # -- pieces, for a live stream ---------------------------------------------------------
@@ -145,10 +153,14 @@ class Template:
             ' ' if unicodedata.category(char) in ('Cc', 'Cs', 'Zl', 'Zp') else char
             for char in text
         )
-        broken = visible
-        while self._specials.search(broken):
-            broken = self._specials.sub(lambda match: match[0][0] + ' ' + match[0][1:], broken)
-        return ' '.join(broken.split())
+        line = ' '.join(visible.split())
+        while self._specials.search(line):
+            line = ' '.join(self._specials.sub(_broken, line).split())
+        return line
+
+    def has_special(self, text: str) -> bool:
+        """Whether `text` holds something that is no text for the tokenizer, such as `<v>`."""
+        return self._specials.search(text) is not None
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids, as the official implementation shows it."""
@@ -216,6 +228,12 @@ class Template:
         shift = len(before)
         offsets = [(start - shift, end - shift) for start, end in encoding['offset_mapping']]
         return list(encoding['input_ids'][skip:]), offsets[skip:]
+
+
+def _broken(special: re.Match[str]) -> str:
+    """What a typed special token becomes: two halves, or nothing where it cannot be parted."""
+    token = special[0]
+    return '' if len(token) == 1 or ' ' in token else token[0] + ' ' + token[1:]
 
 
 @dataclass
