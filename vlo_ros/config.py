@@ -10,7 +10,7 @@ import dataclasses
 import importlib.resources
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ SYSTEM_PROMPT = (
 )
 
 BUNDLED = 'bundled'
+WEIGHT_PATHS = ('llm', 'vision', 'adapter', 'connector')
 T = TypeVar('T')
 
 
@@ -182,7 +183,7 @@ class StreamConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.chunk != 'auto' and not (self.chunk.isdigit() and 1 <= int(self.chunk) <= 256):
+        if self.chunk != 'auto' and not (self.chunk.isdecimal() and 1 <= int(self.chunk) <= 256):
             raise ConfigError(f"stream.chunk: {self.chunk!r} is neither 'auto' nor 1 to 256")
 
     def threshold_after(self, spoke: bool) -> float:
@@ -206,7 +207,8 @@ def load_config(name: str | Path, **changes: Any) -> VloConfig:
     Args:
         name: Path of a YAML with sections `model` and `stream`, or 'bundled'. Relative paths in it
             start at the YAML's own folder.
-        **changes: Single settings that override the file, e.g. `silence_threshold=0.5`.
+        **changes: Single settings that override the file, e.g. `silence_threshold=0.5`. Relative
+            paths among them start at the working directory.
 
     Raises:
         ConfigError: The file is missing, is not YAML, or a setting is unknown or out of range.
@@ -226,11 +228,13 @@ def config_from(content: Any, path: Path, **changes: Any) -> VloConfig:
     """Build a VloConfig from YAML `content`; `path` names it in errors and anchors paths."""
     if not isinstance(content, dict) or not set(content) <= {'model', 'stream'}:
         raise ConfigError(f"model YAML {path}: expected the sections 'model' and 'stream'")
-    model = section_from(ModelConfig, content.get('model') or {}, str(path), changes)
-    stream = section_from(StreamConfig, content.get('stream') or {}, str(path), changes)
+    sections = {name: {} if section is None else section for name, section in content.items()}
+    in_file = [name for name in WEIGHT_PATHS if name not in changes]
+    model = section_from(ModelConfig, sections.get('model', {}), str(path), changes)
+    stream = section_from(StreamConfig, sections.get('stream', {}), str(path), changes)
     if changes:
         raise ConfigError(f'unknown setting {sorted(changes)[0]!r}')
-    return VloConfig(anchor_paths(model, path.parent), stream)
+    return VloConfig(anchor_paths(model, path.parent, in_file), stream)
 
 
 def section_from(kind: type[T], content: Any, where: str, changes: dict[str, Any]) -> T:
@@ -249,10 +253,18 @@ def section_from(kind: type[T], content: Any, where: str, changes: dict[str, Any
     return kind(**values)
 
 
-def anchor_paths(model: ModelConfig, folder: Path) -> ModelConfig:
-    """Make relative weight paths start at `folder`; what is no path there stays a hub name."""
+def anchor_paths(
+    model: ModelConfig, folder: Path, names: Sequence[str] = WEIGHT_PATHS
+) -> ModelConfig:
+    """Make relative weight paths start at `folder`; what is no path there stays a hub name.
+
+    Args:
+        model: Settings with paths.
+        folder: Where relative paths start.
+        names: Which settings to look at; paths typed on a command line start where it is typed.
+    """
     changes: dict[str, Any] = {}
-    for name in ('llm', 'vision', 'adapter', 'connector'):
+    for name in names:
         value = getattr(model, name)
         if not value:
             continue
@@ -275,7 +287,10 @@ def _coerce(name: str, hint: Any, value: Any) -> Any:
         return None
     kind = next(kind for kind in kinds if kind is not type(None))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError(f'{name}: the number is too large') from error
     if kind is str and isinstance(value, int) and not isinstance(value, bool):
         return str(value)  # YAML reads `chunk: 8` as a number
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
