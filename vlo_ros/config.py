@@ -73,7 +73,7 @@ def check_value(section: str, spec: dataclasses.Field[Any], value: Any) -> None:
         raise ConfigError(f'{name}: {value} is outside {least} to {greatest}')
 
 
-class _Checked:
+class Checked:
     """Checks types and bounds of every setting when the dataclass is made."""
 
     section = ''
@@ -89,7 +89,7 @@ class _Checked:
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Checked):
+class ModelConfig(Checked):
     """Which weights, and how they are held."""
 
     section = 'model'
@@ -129,7 +129,7 @@ class ModelConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class StreamConfig(_Checked):
+class StreamConfig(Checked):
     """How one stream is sampled, judged and remembered."""
 
     section = 'stream'
