@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
@@ -10,10 +11,10 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
-from vlo_ros.checkpoint import VloModel
 from vlo_ros.errors import SourceError
 from vlo_ros.events import Frame, FrameTokens
 from vlo_ros.ros.convert import peek_header, to_rgb
+from vlo_ros.ros.image_topic import image_topic
 from vlo_ros.ros.inbox import ImageInbox, WantedImage
 from vlo_ros.ros.lanes import Lanes
 from vlo_ros.ros.node_config import NodeConfig
@@ -21,6 +22,9 @@ from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.publishers import StreamPublishers
 from vlo_ros.ros.statistics import StreamStatistics
 from vlo_ros.sampling import Sampling
+
+if TYPE_CHECKING:
+    from vlo_ros.checkpoint import VloModel
 
 
 class ImageInput:
@@ -167,19 +171,3 @@ class ImageInput:
     def _reject(self, line: str) -> None:
         self._statistics.frames_rejected += 1
         self._notices.error('rejected', f'{self.topic}: {line}')
-
-
-def image_topic(node, base: str, transport: str) -> str:
-    """Name the topic to subscribe to, as image_transport does.
-
-    A remapping of the plain topic moves the compressed one with it; one of the compressed topic
-    itself wins.
-    """
-    if transport == 'raw':
-        return base
-    compressed = f'{base}/{transport}'
-    if node.resolve_topic_name(compressed) != node.resolve_topic_name(
-        compressed, only_expand=True
-    ):
-        return compressed
-    return f'{node.resolve_topic_name(base)}/{transport}'

@@ -16,7 +16,7 @@ import math
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -38,6 +38,7 @@ from vlo_ros.config import (
 from vlo_ros.errors import ConfigError
 from vlo_ros.ros.node_config import NodeConfig
 
+T = TypeVar('T')
 AT_RESET = ('system_prompt', 'instruction')
 
 
@@ -111,14 +112,44 @@ class _Declared:
         return described
 
 
-def declared_settings() -> list[_Declared]:
-    """Every setting that is a parameter, in the order of the documentation."""
+def declared_settings(*kinds: type) -> list[_Declared]:
+    """Every setting of the dataclasses, in order; by default those of the node."""
     return [
         _Declared(kind, spec, hints[spec.name])
-        for kind in (NodeConfig, StreamConfig, ModelConfig)
+        for kind in kinds or (NodeConfig, StreamConfig, ModelConfig)
         for hints in [typing.get_type_hints(kind)]
         for spec in dataclasses.fields(kind)
     ]
+
+
+def read_override(node: Node, declared: _Declared) -> dict[str, Any]:
+    """Take what command line, launch or parameter file say of a setting: {} or {name: value}.
+
+    Raises:
+        ConfigError: Wrong type or out of range.
+    """
+    loose = ParameterDescriptor(dynamic_typing=True)  # an integer is as good as a float
+    value = node.declare_parameter(declared.name, None, loose).value
+    node.undeclare_parameter(declared.name)
+    return {} if value is None else {declared.name: declared.from_ros(value)}
+
+
+def declare_once(node: Node, kind: type[T]) -> T:
+    """Declare the settings of one dataclass as parameters that never change.
+
+    Raises:
+        ConfigError: One of them has a bad value.
+    """
+    given: dict[str, Any] = {}
+    for declared in declared_settings(kind):
+        given |= read_override(node, declared)
+        value = given.get(declared.name, declared.spec.default)
+        descriptor = declared.descriptor()
+        descriptor.read_only = True
+        node.declare_parameter(
+            declared.name, declared.to_ros(value), descriptor, ignore_override=True
+        )
+    return kind(**given)
 
 
 class NodeParameters:
@@ -143,7 +174,10 @@ class NodeParameters:
         self._refused: dict[str, str] = {}  # bad overrides, until a good value is set
         self._is_loading = False
         for declared in self._settings.values():
-            self._read_override(declared)
+            try:
+                self._given.update(read_override(node, declared))
+            except ConfigError as error:
+                self._refused[declared.name] = str(error)
         defaults = self._yaml_values_or_defaults()
         for name, declared in self._settings.items():
             value = declared.to_ros(self._given.get(name, defaults[name]))
@@ -187,18 +221,6 @@ class NodeParameters:
         finally:
             self._is_loading = False
         return config
-
-    def _read_override(self, declared: _Declared) -> None:
-        """Take what command line, launch or parameter file say, whatever its type."""
-        loose = ParameterDescriptor(dynamic_typing=True)
-        value = self._node.declare_parameter(declared.name, None, loose).value
-        self._node.undeclare_parameter(declared.name)
-        if value is None:
-            return
-        try:
-            self._given[declared.name] = declared.from_ros(value)
-        except ConfigError as error:
-            self._refused[declared.name] = str(error)
 
     def _yaml_values_or_defaults(self) -> dict[str, Any]:
         try:
