@@ -6,7 +6,6 @@ pickle; whatever is missing or does not fit is a CheckpointError, never a random
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,17 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from peft import PeftModel
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from vlo_ros.adapter import merge_adapter
 from vlo_ros.attention import ATTENTION
 from vlo_ros.config import ModelConfig
 from vlo_ros.connector import make_connector
-from vlo_ros.errors import CheckpointError, ConfigError
+from vlo_ros.errors import CheckpointError, ConfigError, one_line
 from vlo_ros.events import Frame, FrameTokens
 from vlo_ros.language import family_of
 from vlo_ros.language_model import LanguageModel
@@ -33,7 +31,6 @@ from vlo_ros.template import Template
 from vlo_ros.vision import VisionTower, tower_kind_of
 
 HUB_FILES = ['*.json', '*.safetensors', '*.model', '*.txt']
-ADAPTER_FILE = 'adapter_model.safetensors'
 
 
 @dataclass(frozen=True)
@@ -154,82 +151,17 @@ def load_base(
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side='left')
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f'model.llm {folder}: no usable tokenizer: {_line(error)}'
+            f'model.llm {folder}: no usable tokenizer: {one_line(error)}'
         ) from error
     return model.to(device), tokenizer
-
-
-def merge_adapter(model: Any, folder: Path) -> Any:
-    """Load LoRA and connector into `model` and merge them.
-
-    Raises:
-        CheckpointError: The adapter is missing, damaged or was made for another base.
-    """
-    return attach_adapter(model, folder).merge_and_unload()
-
-
-def attach_adapter(model: Any, folder: Path, *, trainable: bool = False) -> PeftModel:
-    """Load LoRA and connector into `model`, side by side with its own weights.
-
-    Raises:
-        CheckpointError: The adapter is missing, damaged or was made for another base.
-    """
-    path = folder / ADAPTER_FILE
-    if not path.exists():
-        hint = (
-            '; adapter_model.bin is a pickle and is not read'
-            if path.with_suffix('.bin').exists()
-            else ''
-        )
-        raise CheckpointError(f'model.adapter {folder}: {ADAPTER_FILE} is missing{hint}')
-    check_adapter(model, path)
-    try:
-        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except (OSError, ValueError, RuntimeError, KeyError, json.JSONDecodeError) as error:
-        raise CheckpointError(f'model.adapter {folder}: {_line(error)}') from error
-
-
-def check_adapter(model: Any, path: Path) -> None:
-    """Raise CheckpointError unless every tensor of the adapter at `path` fits `model`."""
-    modules = dict(model.named_modules())
-    has_connector = False
-    try:
-        with safe_open(str(path), 'pt') as file:
-            for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-                shape = file.get_slice(key).get_shape()
-                name, _, kind = key.removeprefix('base_model.model.').partition('.lora_')
-                if kind:
-                    module = modules.get(name)
-                    have = getattr(
-                        module, 'in_features' if kind[0] == 'A' else 'out_features', None
-                    )
-                    want = shape[1] if kind[0] == 'A' else shape[0]
-                    if have != want:
-                        raise CheckpointError(
-                            f'model.adapter {path.parent}: made for another base model: {name} '
-                            f'has size {want} there, {have} here'
-                        )
-                elif 'connector' in key and key.endswith('0.weight'):
-                    has_connector = True
-                    have_shape = list(model.connector[0].weight.shape)
-                    if shape != have_shape:
-                        raise CheckpointError(
-                            f'model.adapter {path.parent}: its connector joins vision dim '
-                            f'{shape[1]} to hidden dim {shape[0]}, here they are '
-                            f'{have_shape[1]} and {have_shape[0]}'
-                        )
-    except SafetensorError as error:
-        raise CheckpointError(f'{path}: damaged: {_line(error)}') from error
-    if not has_connector:
-        raise CheckpointError(f'model.adapter {path.parent}: it has no connector weights')
 
 
 def load_connector(connector: nn.Module, path: Path) -> None:
     """Load connector weights (`0.weight`, `0.bias`, `2.weight`, `2.bias`) from safetensors."""
     try:
-        connector.load_state_dict(load_file(path))
+        connector.load_state_dict(load_file(path.expanduser()))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f'model.connector {path}: {_line(error)}') from error
+        raise CheckpointError(f'model.connector {path}: {one_line(error)}') from error
 
 
 def local_folder(setting: str, name: str, revision: str | None) -> Path:
@@ -247,16 +179,10 @@ def local_folder(setting: str, name: str, revision: str | None) -> Path:
         )
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
-    except (
-        OSError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        ValueError,
-    ) as error:
+    except Exception as error:  # whatever a network can do
         raise CheckpointError(
             f'model.{setting}: {name!r} is no folder here and cannot be fetched from the hub: '
-            f'{_line(error)}'
+            f'{one_line(error)}'
         ) from error
 
 
@@ -267,7 +193,7 @@ def read_config(setting: str, folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f'model.{setting} {folder}: {_line(error)}') from error
+        raise CheckpointError(f'model.{setting} {folder}: {one_line(error)}') from error
 
 
 def resolve_device(config: ModelConfig) -> torch.device:
@@ -297,7 +223,7 @@ def _from_pretrained(model_class: Any, setting: str, folder: Path, **options: An
             folder, use_safetensors=True, output_loading_info=True, **options
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f'model.{setting} {folder}: {_line(error)}') from error
+        raise CheckpointError(f'model.{setting} {folder}: {one_line(error)}') from error
     finally:
         transformers_logging.set_verbosity(verbosity)
         transformers_logging.enable_progress_bar()
@@ -308,8 +234,3 @@ def _from_pretrained(model_class: Any, setting: str, folder: Path, **options: An
             f'{missing[0]} first'
         )
     return model
-
-
-def _line(error: BaseException) -> str:
-    """An error's message as one line of bearable length."""
-    return ' '.join(str(error).split())[:300]

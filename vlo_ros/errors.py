@@ -31,3 +31,8 @@ class SourceError(VloError):
 
 class CacheFullError(VloError):
     """One event needs more positions than the KV cache holds."""
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message as one line of bearable length."""
+    return ' '.join(str(error).split())[:300] or type(error).__name__

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from training.collate import Example
 from training.model import StreamModel
-from vlo_ros.checkpoint import attach_adapter, load_base
+from vlo_ros.adapter import attach_adapter
+from vlo_ros.checkpoint import load_base
 from vlo_ros.config import ModelConfig
 from vlo_ros.connector import make_connector
 from vlo_ros.language import family_of
