@@ -21,6 +21,7 @@ from transformers import SiglipVisionModel
 
 from training.datasets.sample import Message
 from training.rendered_world.conversation import Stretch, converse
+from training.rendered_world.frame_pool import draw_size, picture
 from vlo_ros.rendered_world import Episode
 from vlo_ros.vision import TOWERS, VisionTower
 
@@ -73,7 +74,8 @@ def make_shard(job: Job) -> list[dict[str, object]]:
         stretch, rng = draw_stretch(seed, job.lengths_s, job.length_odds)
         episode = Episode(seed, job.split)
         conversation: list[Message] = converse(episode, stretch, rng, job.question_every_s)
-        parts.append(encode(tower, episode, stretch))
+        drawn_size = draw_size(tower.resolution, rng)
+        parts.append(encode(tower, episode, stretch, drawn_size))
         end = first + stretch.num_frames
         samples.append({'conversation': conversation, 'load_ranges': {str(file): [first, end]}})
         first = end
@@ -89,12 +91,17 @@ def open_tower(folder: Path) -> VisionTower:
     return VisionTower(model, TOWERS['siglip'], use_patches=True)
 
 
-def encode(tower: VisionTower, episode: Episode, stretch: Stretch) -> torch.Tensor:
+def encode(
+    tower: VisionTower, episode: Episode, stretch: Stretch, drawn_size: int | None = None
+) -> torch.Tensor:
     """Features of every frame of a stretch, (frames, 10, V) bfloat16."""
+    size = tower.resolution
     parts = []
     for low in range(0, stretch.num_frames, 64):
         rows = range(low, min(low + 64, stretch.num_frames))
-        pictures = np.stack([episode.frame(stretch.time(i), tower.resolution) for i in rows])
+        pictures = np.stack(
+            [picture(episode, stretch.time(i), size, drawn_size or size) for i in rows]
+        )
         parts.append(tower.encode(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()))
     return torch.cat(parts).to(torch.bfloat16)
 

@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 
 from training.rendered_world.labels import CELL_LABELS, GLOBAL_LABELS, label
 from vlo_ros.rendered_world import Episode
+from vlo_ros.vision import letterbox
 
 EVENT_SHARE = 0.5  # share of the pictures taken within a second of a narration
+# A live camera is larger than the tower: some worlds are drawn large and brought down as it is.
+LARGE_SHARE = 0.35
+LARGE_SIZES = (192, 256, 384)
 
 
 @dataclass(slots=True)
@@ -31,10 +35,26 @@ class Batch:
     patches: NDArray[np.int16]
 
 
+def draw_size(size: int, rng: np.random.Generator) -> int:
+    """At which size (pixels) an episode is drawn for a tower of `size`."""
+    if rng.random() < LARGE_SHARE:
+        return LARGE_SIZES[int(rng.integers(len(LARGE_SIZES)))]
+    return size
+
+
+def picture(episode: Episode, time: float, size: int, drawn_size: int) -> NDArray[np.uint8]:
+    """A picture drawn at one size and brought to another as the live path does."""
+    large = episode.frame(time, drawn_size)
+    if drawn_size == size:
+        return large
+    return letterbox(large, size).permute(1, 2, 0).numpy()
+
+
 def render_world(seed: int, split: str, count: int, size: int, grid: int, nameless: bool) -> Batch:
     """`count` labelled pictures of one episode, about half of them near events."""
     rng = np.random.default_rng((seed, 77))
     episode = Episode(seed, split, nameless)
+    drawn_size = draw_size(size, rng)
     start = float(rng.uniform(0, 60))
     events = [event.tick / 10 for event in episode.events(start, start + 30)]
     times = []
@@ -46,7 +66,7 @@ def render_world(seed: int, split: str, count: int, size: int, grid: int, namele
     times = [max(round(t, 2), 0.0) for t in times]
     labels = [label(episode, t, grid) for t in times]
     return Batch(
-        np.stack([episode.frame(t, size) for t in times]),
+        np.stack([picture(episode, t, size, drawn_size) for t in times]),
         np.stack([one.whole for one in labels]),
         np.stack([one.pooled for one in labels]),
         np.stack([one.patches for one in labels]),
@@ -119,8 +139,10 @@ class FramePool:
 
     def _render(self) -> None:
         import cv2
+        import torch
 
         cv2.setNumThreads(1)
+        torch.set_num_threads(1)
         parent = os.getppid()
         while not self._stop.is_set() and os.getppid() == parent:
             if self.num_rendered - self._lead > self._drawn.value / self._reuse:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vlo_ros.rendered_world import shapes
-from vlo_ros.rendered_world.look import Look, Picture
+from vlo_ros.rendered_world.look import Look
 from vlo_ros.rendered_world.pose import THING_RADIUS, Pose, pose_at, slot_xy
 from vlo_ros.rendered_world.script import Placement, Segment, Thing
-from vlo_ros.rendered_world.textures import texture_to_view
+from vlo_ros.rendered_world.textures import Picture, texture_to_view
 from vlo_ros.rendered_world.vocabulary import OBJECT_TYPES
 
 _SHIFT = 4  # sub-pixel bits of OpenCV's polygon functions

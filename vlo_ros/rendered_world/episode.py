@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from vlo_ros.rendered_world import vocabulary as words
 from vlo_ros.rendered_world.drawing import render
 from vlo_ros.rendered_world.furnish import furnish
-from vlo_ros.rendered_world.look import Look, Picture
+from vlo_ros.rendered_world.look import Look
 from vlo_ros.rendered_world.questions import Question, questions_at
 from vlo_ros.rendered_world.script import TICKS_PER_SECOND, Event, Script, Segment, Step, Thing
+from vlo_ros.rendered_world.textures import Picture
 from vlo_ros.rendered_world.writer import Writer
 
 
@@ -70,6 +71,11 @@ class Episode:
     def things(self) -> tuple[Thing, ...]:
         """What exists in this episode."""
         return self._script.things
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Kind of table texture at each station."""
+        return self._look.texture
 
     def segment_at(self, time: float) -> Segment:
         """The movement under way at a time (seconds)."""

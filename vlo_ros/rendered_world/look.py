@@ -1,4 +1,4 @@
-"""What an episode looks like: tables, skin, sleeves, light, sensor, camera. Chance decides once."""
+"""What an episode looks like: tables, skin, sleeves, light, sensor, camera; drawn once by lot."""
 
 from __future__ import annotations
 
