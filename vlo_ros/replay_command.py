@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from vlo_ros.checkpoint import load_model
 from vlo_ros.config import VloConfig
-from vlo_ros.errors import SourceError, VloError
+from vlo_ros.errors import SourceError, VloError, one_line
 from vlo_ros.replay import ReplayEvent, first_seconds, read_queries, replay
 from vlo_ros.sampling import Sampler
 from vlo_ros.sources import open_source
@@ -69,7 +69,7 @@ def run_replay(
                 report.take(event)
         except torch.OutOfMemoryError as error:
             raise VloError(
-                f'out of memory after {report.counts["frame"]} frames: {_first_line(error)}; a '
+                f'out of memory after {report.counts["frame"]} frames: {one_line(error)}; a '
                 'smaller window_tokens or --dtype bfloat16 needs less'
             ) from error
         except SourceError as error:
@@ -165,7 +165,3 @@ def _open_output(path: Path) -> Iterator[IO[str]]:
         raise SourceError(f'--output {path}: {error.strerror or error}') from error
     with file:
         yield file
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -16,7 +16,7 @@ from typing import Any
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
-from vlo_ros.errors import SourceError
+from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S, Frame
 from vlo_ros.image_message import to_rgb
 from vlo_ros.sampling import Sampler, Sampling
@@ -51,7 +51,7 @@ class BagRecording:
                 message = next(messages, None)
             except Exception as error:  # what a damaged file makes of a parser has no one type
                 raise SourceError(
-                    f'{self.path}: damaged after {num_seen} images of {self.topic}: {_line(error)}'
+                    f'{self.path}: damaged after {num_seen} images of {self.topic}: {one_line(error)}'
                 ) from error
             if message is None:
                 break
@@ -89,7 +89,7 @@ class BagRecording:
         try:
             image: Any = self._typestore.deserialize_cdr(message.data, message.msgtype)
         except Exception as error:  # as above: any type, whatever the damaged bytes say
-            raise SourceError(f'damaged message: {_line(error)}') from error
+            raise SourceError(f'damaged message: {one_line(error)}') from error
         return Frame(stamp_ns, index, to_rgb(image))
 
     def _read_index(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ class BagRecording:
         except SourceError:
             raise
         except Exception as error:  # as above
-            self._damage = _line(error)
+            self._damage = one_line(error)
         self._storages = storages_of(self.path)
         topics: dict[str, str] = {}
         for storage in self._storages:
@@ -182,7 +182,3 @@ def header_stamp(data: bytes) -> int:
     # CDR: 4 bytes of encapsulation whose second one tells the byte order, then the fields.
     seconds, nanoseconds = struct.unpack_from('<iI' if data[1] & 1 else '>iI', data, 4)
     return int(seconds) * NS_PER_S + int(nanoseconds)
-
-
-def _line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:200] or type(error).__name__

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from vlo_ros.errors import SourceError
+from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import Frame
 from vlo_ros.image_message import Image, to_rgb
 from vlo_ros.sampling import Sampler
@@ -71,7 +71,7 @@ def read_image(path: Path) -> Image:
     try:
         image_HWC = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise SourceError(f'{path}: {" ".join(str(error).split())}') from error
+        raise SourceError(f'{path}: {one_line(error)}') from error
     if image_HWC is None:
         raise SourceError(f'{path}: not an image that OpenCV reads')
     return np.asarray(cv2.cvtColor(image_HWC, cv2.COLOR_BGR2RGB), dtype=np.uint8)

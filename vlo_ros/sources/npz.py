@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from vlo_ros.errors import SourceError
+from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import Frame
 from vlo_ros.sampling import Sampler
 from vlo_ros.sources.recording import stamp_of
@@ -34,7 +34,7 @@ class NpzRecording:
                 with archive.open(MEMBER) as file:
                     self.shape_CHW, self.num_frames = self._read_header(file)
         except _DAMAGE as error:
-            raise SourceError(f'{path}: not a readable .npz: {error}') from error
+            raise SourceError(f'{path}: not a readable .npz: {one_line(error)}') from error
 
     def frames(self, sampler: Sampler) -> Iterator[Frame]:
         """Yield frame i with the stamp i / frame_fps."""
@@ -53,7 +53,9 @@ class NpzRecording:
                         stamp_of(index, sampler.frame_fps), index, image_CHW.transpose(1, 2, 0)
                     )
         except _DAMAGE as error:
-            raise SourceError(f'{self.path}: damaged after {index} frames: {error}') from error
+            raise SourceError(
+                f'{self.path}: damaged after {index} frames: {one_line(error)}'
+            ) from error
 
     def _read_header(self, file: IO[bytes]) -> tuple[tuple[int, int, int], int]:
         """Read the array's header; return (C, H, W) and N."""

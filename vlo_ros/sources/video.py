@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-from vlo_ros.errors import SourceError
+from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S, Frame
 from vlo_ros.sampling import Sampler, Sampling
 
@@ -26,7 +26,9 @@ class VideoRecording:
         try:
             self._container: Any = av.open(str(path))
         except (av.FFmpegError, OSError) as error:
-            raise SourceError(f'{path}: not a video that FFmpeg reads: {_line(error)}') from error
+            raise SourceError(
+                f'{path}: not a video that FFmpeg reads: {one_line(error)}'
+            ) from error
         if not self._container.streams.video:
             raise SourceError(f'{path}: there is no video stream in it')
         self._stream = self._container.streams.video[0]
@@ -46,7 +48,7 @@ class VideoRecording:
         except (av.FFmpegError, OSError) as error:
             end_s = (stamp_ns - (first_ns or 0)) / NS_PER_S
             raise SourceError(
-                f'{self.path}: damaged after {end_s:.1f} s: {_line(error)}'
+                f'{self.path}: damaged after {end_s:.1f} s: {one_line(error)}'
             ) from error
         finally:
             self._container.close()
@@ -68,18 +70,16 @@ class VideoRecording:
 
     def _stamp_of(self, picture: Any, number: int) -> int:
         if picture.pts is not None and picture.time_base is not None:
-            return int(round(picture.pts * picture.time_base * NS_PER_S))
+            stamp_ns: int = round(picture.pts * picture.time_base * NS_PER_S)
+            return stamp_ns
         rate = self._stream.average_rate
         if not rate:
             raise SourceError(f'{self.path}: its pictures have neither times nor a frame rate')
-        return int(round(number * NS_PER_S / rate))
+        stamp_ns = round(number * NS_PER_S / rate)
+        return stamp_ns
 
 
 def _upright(picture: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """RGB image, turned as the file says a player should (phones film sideways)."""
     image_HWC = picture.to_ndarray(format='rgb24')
     return np.rot90(image_HWC, round(picture.rotation / 90)) if picture.rotation else image_HWC
-
-
-def _line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:200]
