@@ -105,6 +105,7 @@ class CameraNode(Node):
         self._frame = next(self._frames, None)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._origin_ns: tuple[int, int] | None = None  # steady time, recorded time
+        self._origin_now_ns = 0
         is_raw = config.image_transport == 'raw'
         self._publisher = self.create_publisher(
             Image if is_raw else CompressedImage,
@@ -154,6 +155,7 @@ class CameraNode(Node):
         """Let the next frame's time be now."""
         if self._frame is not None:
             self._origin_ns = (self._steady.now().nanoseconds, self._frame.stamp_ns)
+            self._origin_now_ns = self.get_clock().now().nanoseconds
 
     def _wait_ns(self) -> int:
         """Steady time until the next frame is due."""
@@ -163,8 +165,10 @@ class CameraNode(Node):
 
     def _publish(self, frame: Frame) -> None:
         config = self.config
-        is_recorded = config.stamps == 'recorded'
-        stamp_ns = frame.stamp_ns if is_recorded else self.get_clock().now().nanoseconds
+        stamp_ns = frame.stamp_ns
+        if config.stamps == 'now':  # when it was due, as evenly spaced as in the recording
+            passed_ns = round((stamp_ns - self._origin_ns[1]) / config.rate)
+            stamp_ns = self._origin_now_ns + passed_ns
         if config.image_transport == 'raw':
             message = image_message_of(frame.image_HWC, stamp_ns, config.frame_id, config.encoding)
         else:
