@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 UV_VERSION=0.13.9
+UV=()
 
 say() {
   if [[ -t 1 ]]; then printf '\033[1m==> %s\033[0m\n' "$*"; else printf '==> %s\n' "$*"; fi
