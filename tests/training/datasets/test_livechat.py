@@ -46,6 +46,8 @@ def test_of_two_answers_in_one_frame_the_later_stays(dialogue):
     lines = [('user', 3.0, 'u'), ('assistant', 3.2, 'a'), ('assistant', 3.4, 'b')]
     assert dialogue(*lines) == [('U(u) S1 A(b)', (7, 8))]
     assert dialogue(*lines, official=True) == [('U(u) S1 A(a)', (7, 8))]
+    # what was said is as late as the answer that stayed
+    assert dialogue(*lines, ('assistant', 3.3, 'c')) == [('U(u) S1 A(b)', (7, 8))]
     # the same annotated time: so officially, too
     lines[2] = ('assistant', 3.2, 'b')
     assert dialogue(*lines, official=True) == dialogue(*lines) == [('U(u) S1 A(b)', (7, 8))]

@@ -49,8 +49,10 @@ def test_words_of_several_senses(tree):
 
 def test_lines_are_found_by_their_number():
     taxonomy = Taxonomy(['pick', 'cut'], ['cup', 'egg'])
-    text = 'Sure:\n1. Cut egg.\nand\nthen 2. pick egg\n3) cut cup\n1. 2. Cut cup'
+    text = 'Sure:\n1. Cut egg.\nand\nthen 2. pick egg\n3) pick cup\n10.Cut cup'
     assert taxonomy.parse(text, 3) == [(1, 1), (0, 1), (1, 0)]
+    numbered = Taxonomy(['cut', '2. cut'], ['cup'])
+    assert numbered.parse('1. 2. cut cup', 1) == [(1, 0)]
 
 
 def test_aued_as_recorded(outputs):
