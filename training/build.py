@@ -1,0 +1,135 @@
+"""A recipe -> the model to train, its template and its tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+
+from training.model import StreamModel, add_lora, init_connector
+from training.recipe import ModelRecipe, Recipe, ScratchRecipe
+from training.tokenizer import train_tokenizer
+from vlo_ros.adapter import attach_adapter
+from vlo_ros.checkpoint import load_base, local_folder
+from vlo_ros.config import ModelConfig
+from vlo_ros.connector import make_connector
+from vlo_ros.errors import CheckpointError, ConfigError
+from vlo_ros.language import family_of
+from vlo_ros.template import Template
+
+FRAME_TOKENS = {'live1+': 10, 'live1': 1}  # CLS + 3x3 pooled patches, CLS alone
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What a training run works on.
+
+    Attributes:
+        model: The trainable model.
+        template: The conversation format of its tokenizer.
+        tokenizer_folder: The tokenizer's files, without the placeholder.
+    """
+
+    model: StreamModel
+    template: Template
+    tokenizer_folder: Path
+
+
+def build_trainee(recipe: Recipe, features_dim: int, texts: Iterable[str]) -> Trainee:
+    """Load or make what the recipe names, on the CPU; the trainer moves it.
+
+    Args:
+        recipe: The recipe.
+        features_dim: Size of one vision feature.
+        texts: What a tokenizer made from scratch is learned from.
+
+    Raises:
+        CheckpointError: Weights are missing or do not fit.
+        ConfigError: The recipe asks for what cannot be had here.
+    """
+    if recipe.model.llm:
+        model, tokenizer, folder = _load_pretrained(recipe.model)
+    else:
+        folder = Path(recipe.output) / 'tokenizer'
+        tokenizer = _scratch_tokenizer(recipe, folder, texts)
+        model = _scratch_model(recipe.scratch, tokenizer)
+    model.connector = make_connector(features_dim, model.config.hidden_size)
+    init_connector(model.connector, getattr(model.config, 'initializer_range', 0.02))
+    if recipe.model.adapter:
+        model = attach_adapter(
+            model, local_folder('adapter', recipe.model.adapter, None), trainable=True
+        )
+    elif recipe.lora.rank:
+        model = add_lora(model, recipe.lora.rank, recipe.lora.alpha, recipe.lora.dropout)
+    template = make_training_template(tokenizer, model.config.model_type, recipe.model.variant)
+    trainee = StreamModel(model, template.placeholder_id, recipe.train.stream_loss_weight)
+    return Trainee(trainee, template, folder)
+
+
+def make_training_template(
+    tokenizer: PreTrainedTokenizerBase, model_type: str, variant: str
+) -> Template:
+    """The conversation format where no vision tower is at hand."""
+    return Template(tokenizer, family_of(model_type), FRAME_TOKENS[variant], variant == 'live1+')
+
+
+def _load_pretrained(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase, Path]:
+    config = ModelConfig(llm=recipe.llm)
+    dtype: torch.dtype = getattr(torch, recipe.dtype)
+    options: dict[str, Any] = {}
+    device = torch.device('cpu')
+    if recipe.quantize:
+        if not torch.cuda.is_available():
+            raise ConfigError('model.quantize: 4-bit weights need a CUDA device')
+        from transformers import BitsAndBytesConfig
+
+        options['quantization_config'] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type='nf4',
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+        device = torch.device('cuda')
+    model, tokenizer = load_base(config, device, dtype, recipe.attention, **options)
+    return model, tokenizer, local_folder('llm', recipe.llm, None)
+
+
+def _scratch_tokenizer(
+    recipe: Recipe, folder: Path, texts: Iterable[str]
+) -> PreTrainedTokenizerBase:
+    """Learn a tokenizer, or take the one a run that was interrupted had learned."""
+    if not (folder / 'tokenizer.json').exists():
+        corpus = [*texts, recipe.data.system_prompt]
+        train_tokenizer(corpus, recipe.scratch.vocab_size).save_pretrained(str(folder))
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), padding_side='left')
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f'{folder}: no usable tokenizer: {error}') from error
+
+
+def _scratch_model(
+    recipe: ScratchRecipe, tokenizer: PreTrainedTokenizerBase
+) -> LlamaForCausalLM:
+    """An untrained Llama."""
+    if recipe.hidden_dim % recipe.num_heads:
+        raise ConfigError('scratch.num_heads: it must divide scratch.hidden_dim')
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.hidden_dim,
+        intermediate_size=recipe.mlp_dim,
+        num_hidden_layers=recipe.num_layers,
+        num_attention_heads=recipe.num_heads,
+        num_key_value_heads=recipe.num_kv_heads,
+        max_position_embeddings=recipe.num_positions,
+        rope_parameters={'rope_type': 'default', 'rope_theta': recipe.rope_theta},
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=False,
+        attn_implementation='sdpa',
+    )
+    return LlamaForCausalLM(config)

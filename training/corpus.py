@@ -1,0 +1,175 @@
+"""Conversations on disk -> examples, drawn by keys so that any of them can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from training.collate import Example
+from training.datasets.augmentation import augment
+from training.datasets.clipping import clip_frames
+from training.datasets.sample import teaches
+from training.features import FeatureStore
+from training.recipe import DataRecipe, StageRecipe
+from training.timeline import Timeline, timeline_of
+from vlo_ros.errors import VloError
+from vlo_ros.template import IGNORE, Rendered, Template, turns_from
+
+
+class CorpusError(VloError):
+    """Conversations are missing, damaged or teach nothing."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What to draw: the same key always gives the same example.
+
+    Attributes:
+        draw: Number of the draw; with the seed it decides everything random.
+        index: Conversation; None draws a window from any of them.
+        stage: Stage whose windows are drawn.
+    """
+
+    draw: int
+    index: int | None = None
+    stage: int = 0
+
+
+def read_conversations(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """Read the files that `python -m training.datasets` writes.
+
+    Raises:
+        CorpusError: A file is missing or is not such a list, or nothing in it is learned.
+    """
+    samples = []
+    for path in paths:
+        try:
+            content = json.loads(Path(path).read_text(encoding='utf-8'))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise CorpusError(f'data.conversations {path}: {" ".join(str(error).split())}') from error
+        if not isinstance(content, list):
+            raise CorpusError(f'data.conversations {path}: a list of conversations is expected')
+        for number, sample in enumerate(content):
+            if not isinstance(sample, Mapping) or not {'conversation', 'load_ranges'} <= set(sample):
+                raise CorpusError(
+                    f"data.conversations {path}: entry {number} lacks 'conversation' or 'load_ranges'"
+                )
+            if teaches(sample['conversation']):
+                samples.append(dict(sample))
+    if not samples:
+        raise CorpusError(f'data.conversations: nothing to learn in {list(map(str, paths))}')
+    return samples
+
+
+def texts_of(samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Everything that is said, as the template writes it: behind a space."""
+    for sample in samples:
+        for message in sample['conversation']:
+            if message['role'] != 'stream':
+                yield ' ' + message['content']
+
+
+class Corpus(Dataset[Example]):
+    """Examples by key."""
+
+    def __init__(
+        self,
+        samples: Sequence[Mapping[str, Any]],
+        store: FeatureStore,
+        template: Template,
+        recipe: DataRecipe,
+        stages: Sequence[StageRecipe] = (),
+        seed: int = 0,
+    ) -> None:
+        self.samples = samples
+        self.template = template
+        self.stages = stages
+        self._store = store
+        self._recipe = recipe
+        self._seed = seed
+        self._timelines: dict[int, Timeline] = {}
+        self._weights = [
+            sum(message.get('num_frames', 0) for message in sample['conversation'])
+            for sample in samples
+        ]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: Key) -> Example:
+        """Make the example of a key."""
+        rng = random.Random(f'{self._seed} {key}')
+        if key.index is None:
+            return self._window(rng, self.stages[key.stage])
+        sample = self.samples[key.index]
+        conversation, ranges = clip_frames(
+            sample['conversation'], sample['load_ranges'], self._recipe.max_num_frames
+        )
+        if self._recipe.augmentation:
+            conversation = augment(conversation, rng)
+        return Example(self._render(conversation), self._features(ranges))
+
+    def num_tokens(self, index: int) -> int:
+        """About how many tokens a conversation has: enough to fill rows evenly."""
+        per_frame = self.template.frame_num_tokens + len(self.template.interval_ids)
+        frames = min(self._weights[index], self._recipe.max_num_frames)
+        texts = sum(
+            8 + len(message.get('content', '')) // 3
+            for message in self.samples[index]['conversation']
+        )
+        return 60 + texts + per_frame * frames
+
+    def _window(self, rng: random.Random, stage: StageRecipe) -> Example:
+        (index,) = rng.choices(range(len(self.samples)), self._weights)
+        if index not in self._timelines:
+            self._timelines[index] = timeline_of(self.samples[index]['conversation'])
+        timeline = self._timelines[index]
+        size = min(stage.window_frames, timeline.num_frames)
+        first = rng.randint(0, timeline.num_frames - size)
+        conversation = timeline.window(first, size)
+        if self._recipe.augmentation:
+            conversation = augment(conversation, rng)
+        rendered = self._render(conversation)
+        per_frame = self.template.frame_num_tokens
+        starts = [place for place, flag in enumerate(rendered.is_frame) if flag][::per_frame]
+        if stage.unlearned_frames and stage.unlearned_frames < size:
+            rendered = _unlearn(rendered, starts[stage.unlearned_frames])
+        features = self._features(_slice(self.samples[index]['load_ranges'], first, size))
+        gap = rng.randint(0, stage.position_gap)
+        positions = None
+        if stage.position_gap and size > 1:
+            places = range(len(rendered.input_ids))
+            positions = [place + gap * (place >= starts[1]) for place in places]
+        return Example(rendered, features, positions)
+
+    def _render(self, conversation: Sequence[Mapping[str, Any]]) -> Rendered:
+        return self.template.render(turns_from(conversation, self._recipe.system_prompt))
+
+    def _features(self, ranges: Mapping[str, Sequence[int]]) -> torch.Tensor:
+        features = self._store.load(ranges)
+        return torch.zeros_like(features) if self._recipe.blind else features
+
+
+def _slice(ranges: Mapping[str, Sequence[int]], first: int, size: int) -> dict[str, tuple[int, int]]:
+    """The part of the files' ranges that holds frames [first, first + size) of them all."""
+    parts, passed = {}, 0
+    for name, (begin, end) in ranges.items():
+        low, high = max(first - passed, 0), min(first + size - passed, end - begin)
+        if low < high:
+            parts[name] = (begin + low, begin + high)
+        passed += end - begin
+    return parts
+
+
+def _unlearn(rendered: Rendered, num_tokens: int) -> Rendered:
+    """Ignore the labels in front of a position."""
+    labels = [IGNORE] * num_tokens + rendered.labels[num_tokens:]
+    return dataclasses.replace(rendered, labels=labels)

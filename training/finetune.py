@@ -1,0 +1,109 @@
+"""Train a model by a recipe: python -m training.finetune RECIPE.yaml [section.setting=value ...].
+
+Goes on from its last checkpoint when the output folder holds one. Several GPUs:
+`accelerate launch --config_file config/training/fsdp2.yaml -m training.finetune ...` or
+`torchrun --nproc-per-node 8 -m training.finetune ...`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+import typer
+from rich.console import Console
+from transformers import set_seed
+
+from training.batches import num_steps, plan_batches
+from training.build import FRAME_TOKENS, build_trainee
+from training.corpus import Corpus, read_conversations, texts_of
+from training.features import FeatureError, FeatureStore
+from training.recipe import Recipe, as_yaml, load_recipe
+from training.trainer import StreamTrainer, last_checkpoint
+from vlo_ros.errors import ConfigError, VloError
+
+SUMMARY_FILE = 'training.json'
+
+
+def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
+    """Train, write the model to `recipe.output` and return what was measured.
+
+    Args:
+        recipe: The recipe.
+        resume: Go on from the last checkpoint in the output folder, if there is one.
+
+    Raises:
+        VloError: Something is missing, damaged or does not fit.
+    """
+    output = Path(recipe.output)
+    if not recipe.output:
+        raise ConfigError('output: name a folder, output=FOLDER')
+    checkpoint = last_checkpoint(output)
+    if checkpoint and not resume:
+        raise ConfigError(f'output: {output} holds a run already; name another or resume it')
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    set_seed(recipe.train.seed)
+    samples = read_conversations(recipe.data.conversations)
+    store = FeatureStore(recipe.data.features, recipe.data.in_memory)
+    features_dim = check_features(store, samples[0]['load_ranges'], recipe.model.variant)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / 'recipe.yaml').write_text(as_yaml(recipe), encoding='utf-8')
+    trainee = build_trainee(recipe, features_dim, texts_of(samples))
+    corpus = Corpus(
+        samples, store, trainee.template, recipe.data, recipe.stages, recipe.train.seed
+    )
+    num_devices = int(os.environ.get('WORLD_SIZE', '1'))
+    plan = plan_batches(recipe, corpus, num_devices)
+    trainer = StreamTrainer(trainee, corpus, plan, recipe, num_steps(plan, recipe, num_devices))
+    started = time.monotonic()
+    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    summary = {
+        'steps': float(trainer.state.global_step),
+        'loss': result.training_loss,
+        'tokens_per_s': round(trainer.meter.tokens_per_s * num_devices, 1),
+        'minutes': round((time.monotonic() - started) / 60, 2),
+    }
+    trainer.save_model(str(output))
+    if trainer.args.should_save:
+        (output / SUMMARY_FILE).write_text(json.dumps(summary, indent=1), encoding='utf-8')
+    return summary
+
+
+def check_features(store: FeatureStore, ranges: dict[str, list[int]], variant: str) -> int:
+    """Return the size of one vision feature.
+
+    Raises:
+        FeatureError: The features are those of another variant.
+    """
+    name, (first, _) = next(iter(ranges.items()))
+    _, num_tokens, dim = store.load({name: (first, first + 1)}).shape
+    if num_tokens != FRAME_TOKENS[variant]:
+        raise FeatureError(
+            f'{name}: {num_tokens} tokens per frame, variant {variant} has {FRAME_TOKENS[variant]}'
+        )
+    return int(dim)
+
+
+def main(
+    recipe: Path = typer.Argument(..., help='recipe, such as config/training/ego4d_live1plus.yaml'),
+    overrides: list[str] = typer.Argument(None, help='section.setting=value; output=FOLDER'),
+    resume: bool = typer.Option(True, help='go on from the last checkpoint in the output folder'),
+) -> None:
+    """Train a model by a recipe."""
+    console = Console()
+    try:
+        summary = finetune(load_recipe(recipe, overrides or []), resume=resume)
+    except VloError as error:
+        Console(stderr=True).print(f'[red]error:[/] {error}', soft_wrap=True)
+        raise typer.Exit(1) from error
+    if os.environ.get('RANK', '0') == '0':
+        for name, value in summary.items():
+            console.print(f'{name:>14} {value:g}')
+
+
+if __name__ == '__main__':
+    typer.run(main)
