@@ -6,13 +6,15 @@ pickle; whatever is missing or does not fit is a CheckpointError, never a random
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -31,6 +33,18 @@ from vlo_ros.template import Template
 from vlo_ros.vision import VisionTower, tower_kind_of
 
 HUB_FILES = ['*.json', '*.safetensors', '*.model', '*.txt']
+# What transformers lets out for folders that are damaged or hold something else.
+LOAD_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 @dataclass(frozen=True)
@@ -148,8 +162,9 @@ def load_base(
         AutoModelForCausalLM, 'llm', folder, dtype=dtype, attn_implementation=attention, **options
     )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side='left')
-    except (OSError, ValueError) as error:
+        with _quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side='left')
+    except LOAD_ERRORS as error:
         raise CheckpointError(
             f'model.llm {folder}: no usable tokenizer: {one_line(error)}'
         ) from error
@@ -191,8 +206,9 @@ def read_config(setting: str, folder: Path) -> Any:
     if not (folder / 'config.json').exists():
         raise CheckpointError(f'model.{setting} {folder}: config.json is missing')
     try:
-        return AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+        with _quiet_transformers():
+            return AutoConfig.from_pretrained(folder)
+    except LOAD_ERRORS as error:
         raise CheckpointError(f'model.{setting} {folder}: {one_line(error)}') from error
 
 
@@ -213,20 +229,28 @@ def resolve_dtype(config: ModelConfig) -> torch.dtype:
     return dtype
 
 
-def _from_pretrained(model_class: Any, setting: str, folder: Path, **options: Any) -> Any:
-    """Load a transformers model; every weight must come from the folder."""
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep its reports (such as the text tower left unused) and progress bars off the screen."""
     verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # its report lists what the text tower left unused
+    transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        model, info = model_class.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f'model.{setting} {folder}: {one_line(error)}') from error
+        yield
     finally:
         transformers_logging.set_verbosity(verbosity)
         transformers_logging.enable_progress_bar()
+
+
+def _from_pretrained(model_class: Any, setting: str, folder: Path, **options: Any) -> Any:
+    """Load a transformers model; every weight must come from the folder."""
+    try:
+        with _quiet_transformers():
+            model, info = model_class.from_pretrained(
+                folder, use_safetensors=True, output_loading_info=True, **options
+            )
+    except LOAD_ERRORS as error:
+        raise CheckpointError(f'model.{setting} {folder}: {one_line(error)}') from error
     if info['missing_keys'] or info.get('mismatched_keys'):
         missing = sorted(map(str, [*info['missing_keys'], *info.get('mismatched_keys', ())]))
         raise CheckpointError(
