@@ -13,7 +13,6 @@ import typer
 from training.datasets import DATASETS, DatasetError, Sample, build
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-MAX_NUM_FRAMES = 1200  # of the published live1+ recipe: 10 minutes at 2 fps
 
 
 @app.command(help=f'Write the samples of a data set. NAME: {", ".join(DATASETS)}.')
@@ -29,14 +28,15 @@ def main(
     loaded: Annotated[
         bool,
         typer.Option(
-            '--loaded', help='as an epoch trains them: instruction drawn, clipped, augmented'
+            '--loaded',
+            help='ready to use: instruction drawn, answer to a test removed',
         ),
     ] = False,
     augmentation: Annotated[
         bool, typer.Option('--augmentation', help='one wrong response; implies --loaded')
     ] = False,
     max_num_frames: Annotated[
-        int | None, typer.Option(min=0, help='longest stream; implies --loaded, there 1200')
+        int | None, typer.Option(min=0, help='cut longer streams; implies --loaded')
     ] = None,
     seed: Annotated[int, typer.Option(help='of every draw')] = 0,
     embed_mark: Annotated[
@@ -50,12 +50,14 @@ def main(
             name, root, split, fps=fps, official=official, rng=rng, embed_mark=embed_mark
         )
         if loaded or augmentation or max_num_frames is not None:
-            limit = MAX_NUM_FRAMES if max_num_frames is None else max_num_frames
             written = [
                 _as_json(
                     sample,
                     *sample.load(
-                        rng, max_num_frames=limit, augmentation=augmentation, official=official
+                        rng,
+                        max_num_frames=max_num_frames,
+                        augmentation=augmentation,
+                        official=official,
                     ),
                 )
                 for sample in samples

@@ -67,7 +67,7 @@ def read_coin(options: BuildOptions) -> CoinAnnotations:
     known = coin_videos(options)
     of_split, everything = [], []
     for uid, entry in read_json(options.root / COIN / 'coin.json')['database'].items():
-        task, steps = _read_video(entry)
+        task, steps = _read_video(entry, options.official)
         if options.split in entry['subset'].text().lower():
             video = _find(known, uid)
             if video is not None:
@@ -91,22 +91,24 @@ def _find(known: Videos, uid: str) -> Video | None:
     return video
 
 
-def _read_video(entry: Entry) -> tuple[Segment, tuple[Segment, ...]]:
+def _read_video(entry: Entry, official: bool) -> tuple[Segment, tuple[Segment, ...]]:
     name = task_words(entry['class'].text())
-    task = Segment(name, *_stretch(entry['start'], entry['end']))
+    task = Segment(name, *_stretch(entry['start'], entry['end'], official))
     steps = []
     for step in entry['annotation']:
         segment = list(step['segment'])
         if len(segment) != 2:
             raise step['segment'].error('must be [start, end] in s')
         label = step['label'].text()
-        steps.append(Segment(REWORDED_STEPS.get(label, label), *_stretch(*segment)))
+        steps.append(
+            Segment(REWORDED_STEPS.get(label, label), *_stretch(segment[0], segment[1], official))
+        )
     return task, tuple(steps)
 
 
-def _stretch(start: Entry, end: Entry) -> tuple[float, float]:
+def _stretch(start: Entry, end: Entry, official: bool) -> tuple[float, float]:
     stretch = (start.number(), end.number())
-    if stretch[1] < stretch[0]:
+    if stretch[1] < stretch[0] and not official:  # officially a stream of negative length
         raise end.error(f'is before the start: {stretch[1]} < {stretch[0]}')
     return stretch
 

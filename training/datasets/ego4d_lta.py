@@ -173,6 +173,10 @@ def _sample(
     end = clock.end(video.duration)
     first = clock.index(clock.round(seen[0].start, 0, end))
     stop = clock.index(clock.round(seen[-1].end, 0, end)) + 1
+    if stop <= first and not options.official:  # officially a stream of negative length
+        raise (
+            seen[-1].entry['action_clip_end_sec'].error('is before the first action of its window')
+        )
     labels = None
     if options.split != 'test':
         labels = [

@@ -1,6 +1,6 @@
 import pytest
 
-from training.datasets import build
+from training.datasets import DatasetError, build
 
 
 def test_steps_past_the_video_go_to_its_last_frame(root):
@@ -22,3 +22,14 @@ def test_the_question_for_one_step_is_that_of_coin_next(root):
         if len(sample.labels['labels']) == 1
     ]
     assert set(singles) == {build('coin_next', root)[0].conversation[0]['content']}
+
+
+def test_a_segment_that_ends_before_it_starts(tree, files, short):
+    """Corrected: it is named; officially it becomes a stream of negative length."""
+    steps = files['datasets/coin/coin.json']['database']['coin3']['annotation']
+    steps[1]['segment'] = [6.0, 3.984]
+    root = tree(files)
+    with pytest.raises(DatasetError, match=r'annotation\[1\]\.segment\[1\] is before the start'):
+        build('coin_step', root)
+    lengths = [s.conversation[1]['num_frames'] for s in build('coin_step', root, official=True)]
+    assert min(lengths) == -3
