@@ -117,6 +117,13 @@ class Demo:
             self._console.print(
                 '[yellow]This is a test model: its words are not meant to be true.[/]'
             )
+        with LineInput() as typed:
+            vlo, camera = self._bring_up()
+            self._console.print('[dim]type a question and press Enter; Ctrl-C ends[/]')
+            self._show(typed, (vlo, camera))
+
+    def _bring_up(self) -> tuple[Child, Child]:
+        options = self._options
         with self._console.status('loading the model'):
             vlo = self._start('vlo_node', model=options.model, **self._vlo_parameters())
             self._wait_until(self._node.is_vlo_there, vlo, 'did not start')
@@ -125,16 +132,18 @@ class Demo:
         camera = self._start(
             'camera', source=options.source, stamps='now', loop=True, wait_for_subscribers=1
         )
-        self._console.print('[dim]type a question and press Enter; Ctrl-C ends[/]')
-        end = time.monotonic() + (options.seconds or float('inf'))
-        with self._transcript, LineInput() as typed:
+        return vlo, camera
+
+    def _show(self, typed: LineInput, children: tuple[Child, ...]) -> None:
+        end = time.monotonic() + (self._options.seconds or float('inf'))
+        with self._transcript:
             while time.monotonic() < end:
                 self._executor.spin_once(timeout_sec=REFRESH_S)
                 for line in typed.poll():
                     self._node.ask(line)
                 self._transcript.typed = typed.text
                 self._transcript.draw()
-                for child in (vlo, camera):
+                for child in children:
                     self._check(child, 'has ended')
 
     def end(self) -> None:

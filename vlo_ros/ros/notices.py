@@ -28,16 +28,17 @@ class Notices:
         self._kinds: dict[str, _Notice] = {}
         self._lock = threading.Lock()
         self.last = ''
+        self._last_kind = ''
 
     def error(self, kind: str, line: str) -> None:
         """Report what went wrong."""
-        self.last = line
+        self.last, self._last_kind = line, kind
         if text := self._admit(kind, line):
             self._logger.error(text)
 
     def warn(self, kind: str, line: str) -> None:
         """Report what a person may want to mend."""
-        self.last = line
+        self.last, self._last_kind = line, kind
         if text := self._admit(kind, line):
             self._logger.warning(text)
 
@@ -45,6 +46,8 @@ class Notices:
         """Say that `kind` is over, if it was reported; the next one is a first again."""
         with self._lock:
             was_said = self._kinds.pop(kind, None) is not None
+        if self._last_kind == kind:
+            self.last = ''
         if was_said and line:
             self._logger.info(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -42,7 +43,8 @@ class Transcript:
         self._bars = ''
         self._growing = ''
         self._status: msg.StreamStatus | None = None
-        self._questions: dict[str, str] = {}
+        self._asked_at: dict[str, float] = {}  # monotonic s, by query_id
+        self._num_finished = 0
 
     def __enter__(self) -> Transcript:
         """Begin the live part."""
@@ -76,30 +78,35 @@ class Transcript:
             self._tell_silence()
 
     def on_partial(self, response: msg.Response) -> None:
-        """Show a sentence that grows."""
+        """Show a sentence that grows; its last words may come behind its end."""
+        if response.sequence < self._num_finished:
+            return
         self._growing = f'{self.seconds(response):7.1f} s  {response.text}'
 
     def on_response(self, response: msg.Response, mark: str = '') -> None:
         """Print a finished sentence; `mark` goes behind it."""
         self._tell_silence()
         self._growing = ''
-        question = self._questions.pop(response.query_id, '')
-        if response.reason:
+        asked_at = self._asked_at.pop(response.query_id, None)
+        if response.reason and not response.text:
             self._say(response, f'[red]no answer: {escape(response.reason)}[/]')
             return
+        self._num_finished = response.sequence + 1
         cut = {
             msg.Response.STATE_TRUNCATED: ' [dim](cut at the limit)[/]',
             msg.Response.STATE_CANCELLED: ' [dim](stopped)[/]',
         }.get(response.state, '')
-        text = f'[bold]{escape(response.text)}[/]{cut}'
-        if question:
-            text = f'[green]{escape(response.text)}[/]{cut}'
-        self._say(response, f'{text}  {mark}[dim]{latency_of(response)}[/]')
+        if asked_at is None:
+            colour, took = 'bold', latency_of(response)
+        else:
+            colour, took = 'green', f'answered in {_short(time.monotonic() - asked_at)}'
+        text = f'[{colour}]{escape(response.text)}[/]{cut}'
+        self._say(response, f'{text}  {mark}[dim]{took}[/]')
 
     def on_question(self, query_id: str, text: str) -> None:
         """Print a question that was asked here."""
         self._tell_silence()
-        self._questions[query_id] = text
+        self._asked_at[query_id] = time.monotonic()
         self._console.print(f'[cyan]      you:  {escape(text)}[/]', highlight=False)
 
     def on_status(self, status: msg.StreamStatus) -> None:
@@ -139,7 +146,8 @@ class Transcript:
         lines = [Text(self._growing, 'italic')] if self._growing else []
         lines.append(Text(f'  silence {self._bars:>{NUM_BARS}}', 'blue'))
         if self._status is not None:
-            lines.append(Text(status_line(self._status), 'dim'))
+            status = status_line(self._status)
+            lines.append(Text(status, 'dim', no_wrap=True, overflow='ellipsis'))
         if self.extra:
             lines.append(Text(self.extra, 'yellow'))
         lines.append(Text.assemble(('  ask > ', 'cyan'), self.typed, ('▌', 'cyan blink')))

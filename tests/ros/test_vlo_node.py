@@ -1,0 +1,203 @@
+"""The node on a live graph: what goes in on topics, what comes out, and in which states."""
+
+from itertools import pairwise
+
+import pytest
+from rclpy.lifecycle import TransitionCallbackReturn
+from std_srvs.srv import Trigger
+
+from vlo_ros import msg
+from vlo_ros.ros.convert import image_message_of, to_ns
+
+S = 1_000_000_000
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+def test_every_response_carries_the_stamp_of_a_published_frame(graph, scenes):
+    graph.active_vlo()
+    stamps = graph.show(scenes[::12])
+    decisions = graph.heard('decision')
+    assert [to_ns(decision.header.stamp) for decision in decisions] == stamps
+    assert [decision.frame_index for decision in decisions] == list(range(len(stamps)))
+    spoke = [d for d in decisions if d.verdict == msg.Decision.VERDICT_RESPOND]
+    responses = graph.wait_for(
+        lambda: len(graph.heard('response')) == len(spoke) and graph.heard('response')
+    )
+    assert responses
+    for decision, response in zip(spoke, responses, strict=True):
+        assert response.header == decision.header
+        assert response.header.frame_id == 'eye'
+        assert response.text and response.text == response.text.strip()
+        assert response.state == msg.Response.STATE_FINISHED
+        assert response.trigger == msg.Response.TRIGGER_PROACTIVE
+        assert response.query_id == ''
+        assert response.silence_probability == decision.silence_probability
+        assert to_ns(response.first_token_stamp) <= to_ns(response.finished_stamp)
+    assert [response.sequence for response in responses] == list(range(len(responses)))
+
+
+def test_partials_grow_to_the_response(graph, scenes):
+    graph.active_vlo(silence_threshold=1.01)
+    graph.show(scenes[:1])
+    (response,) = graph.wait_for(lambda: graph.heard('response'))
+    partials = graph.wait_for(
+        lambda: (
+            (heard := graph.heard('response/partial'))
+            and heard[-1].text == response.text
+            and heard
+        )
+    )
+    for before, after in pairwise(partials):
+        assert after.text.startswith(before.text)
+        assert after.num_tokens == before.num_tokens + 1
+    assert all(partial.state == msg.Response.STATE_PARTIAL for partial in partials)
+    assert {partial.sequence for partial in partials} == {response.sequence}
+
+
+def test_frames_that_frame_fps_does_not_want_are_not_judged(graph, scenes):
+    node = graph.active_vlo()
+    start = 50 * S
+    for index in range(31):  # one second at 30 Hz, the grid is 2 per second
+        graph.deliver(node, image_message_of(scenes[0], start + index * S // 30, 'eye'))
+    graph.wait_for(lambda: len(graph.heard('decision')) == 3)
+    stamps = [to_ns(decision.header.stamp) - start for decision in graph.heard('decision')]
+    assert stamps == [0, S // 2, S]
+    status = graph.wait_for(
+        lambda: next((s for s in graph.heard('status') if s.frames_received == 31), None)
+    )
+    assert (status.frames_skipped, status.frames_judged, status.frames_dropped) == (28, 3, 0)
+
+
+@pytest.mark.parametrize('query_id', ['', 'mine'])
+def test_a_query_is_answered(graph, scenes, query_id):
+    graph.active_vlo()
+    graph.show(scenes[:2])
+    graph.ask('What am I doing?', query_id, 100 * S + S // 2 + 1)
+    graph.show(scenes[2:3], start_ns=101 * S)
+    response = graph.wait_for(
+        lambda: next((r for r in graph.heard('response') if r.trigger), None)
+    )
+    assert response.query_id == (query_id or 'q1')
+    assert response.text
+    assert response.reason == ''
+    assert response.silence_probability != response.silence_probability  # nan
+    assert to_ns(response.header.stamp) == 100 * S + S // 2  # the newest frame it had seen
+
+
+def test_a_query_without_stamp_is_answered_though_the_camera_stands_still(graph, scenes):
+    graph.active_vlo(stale_after=0.5)
+    graph.show(scenes[:1])
+    graph.ask('What am I doing?')
+    response = graph.wait_for(
+        lambda: next((r for r in graph.heard('response') if r.trigger), None)
+    )
+    assert response.state == msg.Response.STATE_FINISHED
+
+
+def test_lifecycle_there_and_back_again(graph, scenes):
+    node = graph.active_vlo()
+    graph.show(scenes[:1])
+    assert node.trigger_deactivate() == SUCCESS
+    graph.send(scenes[0], 200 * S)
+    graph.spin_for(0.3)
+    assert len(graph.heard('decision')) == 1  # the gate is closed
+    assert node.trigger_activate() == SUCCESS
+    graph.show(scenes[:1], start_ns=300 * S)
+    assert node.trigger_deactivate() == SUCCESS
+    assert node.trigger_cleanup() == SUCCESS
+    assert (node.model, node.cameras) == (None, [])
+    graph.wait_for(lambda: not graph.watcher.count_subscribers(f'{graph.namespace}/image'))
+    assert node.trigger_configure() == SUCCESS
+    assert node.trigger_activate() == SUCCESS
+    graph.wait_for(graph.publisher('image', None).get_subscription_count)
+    graph.show(scenes[:1], start_ns=400 * S)
+    assert node.trigger_shutdown() == SUCCESS
+
+
+def test_deactivate_stops_a_sentence_between_two_tokens(graph, scenes):
+    node = graph.active_vlo(silence_threshold=1.01, max_new_tokens=4000)
+    stream = node.cameras[0].stream
+    stream.decoder.template.eos_id = -1  # it never finds an end by itself
+    graph.send(scenes[0], 100 * S)
+    graph.wait_for(lambda: graph.heard('response/partial'))
+    assert node.trigger_deactivate() == SUCCESS
+    (response,) = graph.wait_for(lambda: graph.heard('response'))
+    assert response.state == msg.Response.STATE_CANCELLED
+    assert 0 < response.num_tokens < 4000
+
+
+def test_reset_makes_the_stream_as_good_as_new(graph, scenes):
+    graph.active_vlo()
+    graph.show(scenes[:30:3])
+    first = [(d.verdict, d.silence_probability) for d in graph.heard('decision')]
+    service = graph.watcher.create_client(Trigger, 'vlo/reset')
+    graph.wait_for(service.service_is_ready)
+    future = service.call_async(Trigger.Request())
+    graph.wait_for(future.done)
+    assert future.result().success
+    graph.show(scenes[:30:3], start_ns=200 * S)
+    again = [(d.verdict, d.silence_probability) for d in graph.heard('decision')[len(first) :]]
+    assert again == first
+    indices = [decision.frame_index for decision in graph.heard('decision')]
+    assert indices == list(range(10)) * 2
+
+
+def test_two_cameras_share_a_model_and_nothing_else(graph, scenes):
+    graph.active_vlo(cameras=['left', 'right'])
+    left = graph.show(scenes[0:20:2], topic='left/image', camera='left', frame_id='l')
+    right = graph.show(scenes[60:80:2], 7 * S, topic='right/image', camera='right', frame_id='r')
+    for camera, stamps, frame_id in (('left', left, 'l'), ('right', right, 'r')):
+        decisions = graph.heard('decision', camera)
+        assert [to_ns(decision.header.stamp) for decision in decisions] == stamps
+        responses = graph.heard('response', camera)
+        assert {response.header.frame_id for response in responses} <= {frame_id}
+        assert {to_ns(response.header.stamp) for response in responses} <= set(stamps)
+    graph.ask('What am I doing?', 'only right', 11 * S, camera='right')
+    graph.show(scenes[80:81], 12 * S, topic='right/image', camera='right')
+    graph.wait_for(
+        lambda: any(r.query_id == 'only right' for r in graph.heard('response', 'right'))
+    )
+    assert all(response.query_id == '' for response in graph.heard('response', 'left'))
+
+
+def test_services_answer_while_a_transition_is_under_way(graph, monkeypatch):
+    from threading import Event
+
+    from lifecycle_msgs.srv import ChangeState, GetState
+
+    from vlo_ros.ros import vlo_node
+
+    is_loading, may_go_on = Event(), Event()
+    load_model = vlo_node.load_model
+
+    def slow(config):
+        is_loading.set()
+        assert may_go_on.wait(30)
+        return load_model(config)
+
+    monkeypatch.setattr(vlo_node, 'load_model', slow)
+    graph.vlo()
+    change = graph.watcher.create_client(ChangeState, 'vlo/change_state')
+    get = graph.watcher.create_client(GetState, 'vlo/get_state')
+    graph.wait_for(lambda: change.service_is_ready() and get.service_is_ready())
+    request = ChangeState.Request()
+    request.transition.id = 1
+    changed = change.call_async(request)
+    graph.wait_for(is_loading.is_set)
+    got = get.call_async(GetState.Request())
+    graph.wait_for(got.done)
+    assert got.result().current_state.label == 'configuring'
+    may_go_on.set()
+    graph.wait_for(changed.done)
+    assert changed.result().success
+
+
+def test_compressed_images_follow_the_remapping_of_the_plain_topic(graph, scenes):
+    from vlo_ros.ros.convert import compressed_message_of
+
+    graph.active_vlo(image_transport='compressed')
+    for index in range(2):
+        message = compressed_message_of(scenes[index], (100 + index) * S, 'eye')
+        graph.send_message(message, 'image/compressed')
+        graph.wait_for(lambda index=index: len(graph.heard('decision')) > index)
+    assert not graph.watcher.count_subscribers(f'{graph.namespace}/image')
