@@ -1,0 +1,87 @@
+"""The drawing says what it is given, in sight, and leaves the picture it was given alone."""
+
+import math
+
+import numpy as np
+import pytest
+
+from vlo_ros.overlay import LEAST_WIDTH, MOST_HEIGHT, Overlay, draw_overlay
+
+FULL = Overlay('You lift the cup.', 'What do I hold?', 0.5, 0.725, 0.1)
+
+
+def grey(height=480, width=640):
+    return np.full((height, width, 3), 120, np.uint8)
+
+
+def test_nothing_to_say_changes_nothing_and_copies():
+    image = grey()
+    drawn = draw_overlay(image, Overlay())
+    assert np.array_equal(drawn, image)
+    drawn[:] = 0
+    assert image.min() == 120
+
+
+def test_the_picture_given_is_left_alone():
+    image = grey()
+    draw_overlay(image, FULL)
+    assert (image == 120).all()
+
+
+@pytest.mark.parametrize('p_silence', [0.0, 0.25, 0.5, 1.0])
+def test_the_bar_is_as_long_as_silence_is_likely(p_silence):
+    drawn = draw_overlay(grey(), Overlay(p_silence=p_silence)).astype(int)
+    blue = (drawn[..., 2] > 200) & (drawn[..., 0] < 120)
+    full = draw_overlay(grey(), Overlay(p_silence=1.0)).astype(int)
+    most = ((full[..., 2] > 200) & (full[..., 0] < 120)).any(axis=0).sum()
+    assert blue.any(axis=0).sum() == pytest.approx(p_silence * most, abs=2)
+
+
+def test_the_bar_is_orange_while_it_speaks():
+    silent = draw_overlay(grey(), Overlay(p_silence=0.9)).reshape(-1, 3)
+    speaking = draw_overlay(grey(), Overlay(p_silence=0.9, is_speaking=True)).reshape(-1, 3)
+    orange = (255, 160, 60)
+    assert not (silent == orange).all(axis=1).any()
+    assert (speaking == orange).all(axis=1).any()
+
+
+def test_the_threshold_is_marked_where_it_is():
+    marked = draw_overlay(grey(), Overlay(p_silence=0.0, silence_threshold=0.5))
+    plain = draw_overlay(grey(), Overlay(p_silence=0.0))
+    columns = np.flatnonzero((marked != plain).any(axis=(0, 2)))
+    bar = np.flatnonzero((draw_overlay(grey(), Overlay(p_silence=1.0)) != plain).any(axis=(0, 2)))
+    assert columns.mean() == pytest.approx((bar.min() + bar.max()) / 2, abs=3)
+
+
+def test_the_caption_stands_at_the_bottom_and_the_rest_is_untouched():
+    drawn = draw_overlay(grey(), Overlay('You lift the cup.'))
+    assert (drawn[:300] == 120).all()
+    assert (drawn[380:] == 255).any()
+
+
+def test_a_long_caption_stays_inside_its_band():
+    drawn = draw_overlay(grey(), Overlay('a word ' * 200))
+    assert (drawn[:200] == 120).all()
+    assert not (drawn[-60:, -2:] == 255).any()
+
+
+@pytest.mark.parametrize('value', [None, math.nan])
+def test_what_is_not_known_is_left_out(value):
+    drawn = draw_overlay(grey(), Overlay(p_silence=value, latency_s=value))
+    assert np.array_equal(drawn, grey())
+
+
+@pytest.mark.parametrize(
+    'text', ['caf\u00e9', '\u4f60\u597d', '\U0001f600', 'a\tb\nc', '\x00\x1b[1m']
+)
+def test_any_text_can_be_drawn(text):
+    assert draw_overlay(grey(), Overlay(caption=text, question=text)).shape == (480, 640, 3)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (96, 96), (7, 479), (2000, 3), (40, 3000)])
+def test_any_size_can_be_drawn_and_small_ones_are_enlarged_whole(size):
+    drawn = draw_overlay(grey(*size), FULL)
+    height, width = drawn.shape[:2]
+    assert width >= LEAST_WIDTH or height <= max(size[0], MOST_HEIGHT)
+    assert (height % size[0], width % size[1]) == (0, 0)
+    assert height // size[0] == width // size[1]
