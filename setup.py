@@ -54,6 +54,7 @@ setup(
             'accelerate>=1',
             'jinja2>=3',
             'matplotlib>=3.8',
+            'rapidfuzz>=3.9',
             'tensorboard>=2.16',
             'tqdm>=4.66',
         ],
