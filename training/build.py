@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from training.cpu_attention import CPU_ATTENTION
 from training.model import StreamModel, add_lora, init_connector
 from training.recipe import ModelRecipe, Recipe, ScratchRecipe
 from training.tokenizer import train_tokenizer
@@ -52,11 +53,11 @@ def build_trainee(recipe: Recipe, features_dim: int, texts: Iterable[str]) -> Tr
         ConfigError: The recipe asks for what cannot be had here.
     """
     if recipe.model.llm:
-        model, tokenizer, folder = _load_pretrained(recipe.model)
+        model, tokenizer, folder = _load_pretrained(recipe.model, attention_of(recipe))
     else:
         folder = Path(recipe.output) / 'tokenizer'
         tokenizer = _scratch_tokenizer(recipe, folder, texts)
-        model = _scratch_model(recipe.scratch, tokenizer)
+        model = _scratch_model(recipe.scratch, tokenizer, attention_of(recipe))
     model.connector = make_connector(features_dim, model.config.hidden_size)
     init_connector(model.connector, getattr(model.config, 'initializer_range', 0.02))
     if recipe.model.adapter:
@@ -77,7 +78,17 @@ def make_training_template(
     return Template(tokenizer, family_of(model_type), FRAME_TOKENS[variant], variant == 'live1+')
 
 
-def _load_pretrained(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase, Path]:
+def attention_of(recipe: Recipe) -> str:
+    """Attention of a run; 'auto' is our own on a CPU and torch's on a GPU."""
+    if recipe.model.attention != 'auto':
+        return recipe.model.attention
+    on_cpu = recipe.train.device == 'cpu' or not torch.cuda.is_available()
+    return CPU_ATTENTION if on_cpu else 'sdpa'
+
+
+def _load_pretrained(
+    recipe: ModelRecipe, attention: str
+) -> tuple[Any, PreTrainedTokenizerBase, Path]:
     config = ModelConfig(llm=recipe.llm)
     dtype: torch.dtype = getattr(torch, recipe.dtype)
     options: dict[str, Any] = {}
@@ -94,7 +105,7 @@ def _load_pretrained(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
         device = torch.device('cuda')
-    model, tokenizer = load_base(config, device, dtype, recipe.attention, **options)
+    model, tokenizer = load_base(config, device, dtype, attention, **options)
     return model, tokenizer, local_folder('llm', recipe.llm, None)
 
 
@@ -112,7 +123,7 @@ def _scratch_tokenizer(
 
 
 def _scratch_model(
-    recipe: ScratchRecipe, tokenizer: PreTrainedTokenizerBase
+    recipe: ScratchRecipe, tokenizer: PreTrainedTokenizerBase, attention: str
 ) -> LlamaForCausalLM:
     """An untrained Llama."""
     if recipe.hidden_dim % recipe.num_heads:
@@ -130,6 +141,8 @@ def _scratch_model(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=False,
-        attn_implementation='sdpa',
     )
-    return LlamaForCausalLM(config)
+    # Set on the model, not in the config that is saved.
+    model = LlamaForCausalLM(config)
+    model.set_attn_implementation(attention)
+    return model

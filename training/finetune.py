@@ -21,6 +21,7 @@ from training.batches import num_steps, plan_batches
 from training.build import FRAME_TOKENS, build_trainee
 from training.corpus import Corpus, read_conversations, texts_of
 from training.features import FeatureError, FeatureStore
+from training.output import TRAINABLE
 from training.recipe import Recipe, as_yaml, load_recipe
 from training.trainer import StreamTrainer, last_checkpoint
 from vlo_ros.errors import ConfigError, VloError
@@ -68,6 +69,7 @@ def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
         'minutes': round((time.monotonic() - started) / 60, 2),
     }
     trainer.save_model(str(output))
+    (output / TRAINABLE).unlink(missing_ok=True)  # only checkpoints are gone on from
     if trainer.args.should_save:
         (output / SUMMARY_FILE).write_text(json.dumps(summary, indent=1), encoding='utf-8')
     return summary

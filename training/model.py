@@ -135,13 +135,14 @@ class StreamModel(nn.Module):
             'text_loss': (plain_L * ~at_frame_L).sum() / (~at_frame_L).sum().clamp(min=1),
         }
 
-    def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """Recompute activations of each layer in the backward pass instead of keeping them."""
-        self.causal.gradient_checkpointing_enable(**options)
+    @property
+    def is_activation_checkpointing(self) -> bool:
+        """Whether activations are recomputed."""
+        return bool(self.causal.is_activation_checkpointing)
 
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep activations."""
-        self.causal.gradient_checkpointing_disable()
+    def activation_checkpointing_enable(self, **options: Any) -> None:
+        """Recompute activations of each layer in the backward pass instead of keeping them."""
+        self.causal.activation_checkpointing_enable(**options)
 
 
 def add_lora(

@@ -75,10 +75,10 @@ class MuonAdamW(torch.optim.AdamW):
 def orthogonalise(matrix_RC: torch.Tensor, num_steps: int = 5) -> torch.Tensor:
     """The nearest matrix whose rows (or columns) are orthonormal, roughly: (R, C) -> (R, C)."""
     a, b, c = _NEWTON_SCHULZ
-    x = matrix_RC / (matrix_RC.norm() + 1e-7)
+    x = (matrix_RC / (matrix_RC.norm() + 1e-7)).bfloat16()
     transposed = x.shape[0] > x.shape[1]
     x = x.T if transposed else x
     for _ in range(num_steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if transposed else x
+    return (x.T if transposed else x).to(matrix_RC.dtype)

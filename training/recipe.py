@@ -1,6 +1,6 @@
 """A training recipe: one YAML file per recipe, every setting declared once.
 
-    recipe = load_recipe('config/training/rendered_world.yaml', ['output=out', 'train.seed=7'])
+recipe = load_recipe('config/training/rendered_world.yaml', ['output=out', 'train.seed=7'])
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class ModelRecipe(Checked):
     adapter: str | None = setting(None, 'LoRA and connector to begin with: folder or hub name')
     variant: str = setting('live1+', 'frame tokens', choices=('live1+', 'live1'))
     attention: str = setting(
-        'sdpa', 'attention of transformers', choices=('sdpa', 'eager', 'flash_attention_2')
+        'auto',
+        'attention of transformers; auto is our own on a CPU and sdpa on a GPU',
+        choices=('auto', 'sdpa', 'eager', 'flash_attention_2'),
     )
     dtype: str = setting(
         'float32',

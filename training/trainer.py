@@ -196,6 +196,13 @@ def training_arguments(recipe: Recipe, num_steps: int) -> TrainingArguments:
     if train.schedule == 'wsd':
         num_decay = max(1, round(_DECAY_SHARE * num_steps))
         schedule_options = {'num_decay_steps': num_decay, 'decay_type': 'linear'}
+    checkpointing: dict[str, Any] = {}
+    if train.gradient_checkpointing:
+        options = {'use_reentrant': False}
+        checkpointing = {
+            'activation_checkpointing': True,
+            'activation_checkpointing_kwargs': options,
+        }
     return TrainingArguments(
         output_dir=recipe.output,
         max_steps=num_steps,
@@ -211,8 +218,7 @@ def training_arguments(recipe: Recipe, num_steps: int) -> TrainingArguments:
         bf16=train.bf16,
         tf32=train.tf32 if not use_cpu else None,
         use_cpu=use_cpu,
-        gradient_checkpointing=train.gradient_checkpointing,
-        gradient_checkpointing_kwargs={'use_reentrant': False},
+        **checkpointing,
         logging_steps=train.log_every_steps,
         logging_nan_inf_filter=False,
         save_strategy='steps' if train.save_every_steps else 'no',
