@@ -141,8 +141,8 @@ def test_texts_of_the_live_pieces(variant: str) -> None:
     system = pieces['start']['messages'][0]['content']
     query = pieces['query']['messages'][0]['content']
     assert template.bos + system + '\n' + OPEN_STREAM == pieces['start']['text']
-    assert OPEN_STREAM == pieces['stream_prompt']['text']
-    assert CLOSE_STREAM + ASSISTANT == pieces['stream_generation']['text']
+    assert pieces['stream_prompt']['text'] == OPEN_STREAM
+    assert pieces['stream_generation']['text'] == CLOSE_STREAM + ASSISTANT
     assert CLOSE_STREAM + USER + query + ASSISTANT == pieces['query']['text']
     for name, prompts in (('generation', True), ('empty_stream', False)):
         piece = pieces[name]

@@ -27,7 +27,7 @@ class VideoRecording:
             self._container: Any = av.open(str(path))
         except (av.FFmpegError, OSError) as error:
             raise SourceError(
-                f'{path}: not a video that FFmpeg reads: {one_line(error)}'
+                f'{path}: not a video that FFmpeg reads: {_reason(error)}'
             ) from error
         if not self._container.streams.video:
             raise SourceError(f'{path}: there is no video stream in it')
@@ -48,7 +48,7 @@ class VideoRecording:
         except (av.FFmpegError, OSError) as error:
             end_s = (stamp_ns - (first_ns or 0)) / NS_PER_S
             raise SourceError(
-                f'{self.path}: damaged after {end_s:.1f} s: {one_line(error)}'
+                f'{self.path}: damaged after {end_s:.1f} s: {_reason(error)}'
             ) from error
         finally:
             self._container.close()
@@ -83,3 +83,8 @@ def _upright(picture: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """RGB image, turned as the file says a player should (phones film sideways)."""
     image_HWC = picture.to_ndarray(format='rgb24')
     return np.rot90(image_HWC, round(picture.rotation / 90)) if picture.rotation else image_HWC
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's words alone; the path is said already."""
+    return getattr(error, 'strerror', None) or one_line(error)
