@@ -1,0 +1,154 @@
+"""The launch files: what they come to, and that it runs."""
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from lifecycle_msgs.msg import Transition
+
+from tests.ros import launch_standin
+from tests.ros.graph import TINY_MODEL
+from tests.ros.processes import change_state, process, state_of
+
+LAUNCH = Path(__file__).parents[2] / 'launch'
+
+
+def parameters_of(argv):
+    """Parameters by name, as rcl merges the files in order."""
+    merged = {}
+    for flag, path in itertools.pairwise(argv):
+        if flag == '--params-file':
+            merged |= yaml.safe_load(Path(path).read_text())['/**']['ros__parameters']
+    return merged
+
+
+def remappings_of(argv):
+    return [rule for flag, rule in itertools.pairwise(argv) if flag == '-r']
+
+
+def executable(name):
+    try:
+        return str(Path(get_package_prefix('vlo_ros')) / 'lib' / 'vlo_ros' / name)
+    except PackageNotFoundError:
+        pytest.skip('the package is not installed: ./dev build')
+
+
+def test_defaults_configure_and_activate_one_node(tmp_path):
+    context = launch_standin.launch(LAUNCH / 'vlo.launch.py', tmp_path)
+    ((node, argv, environment),) = context.processes
+    assert argv[:4] == ['vlo_node', '--ros-args', '-r', '__node:=vlo']
+    assert remappings_of(argv) == ['__node:=vlo', 'image:=image']
+    parameters = parameters_of(argv)
+    assert parameters['model'] == 'bundled'
+    assert parameters['use_sim_time'] is False
+    assert 'silence_threshold' not in parameters
+    assert environment == {}
+    assert context.transitions == [(node, Transition.TRANSITION_CONFIGURE)]
+    (handler,) = context.handlers
+    assert (handler.start_state, handler.goal_state) == ('configuring', 'inactive')
+    (emit,) = handler.entities
+    assert emit.event.transition_id == Transition.TRANSITION_ACTIVATE
+
+
+def test_every_argument_arrives(tmp_path):
+    mine = tmp_path / 'mine.yaml'
+    mine.write_text('/**: {ros__parameters: {model: other.yaml, stale_after: 9.0}}')
+    context = launch_standin.launch(
+        LAUNCH / 'vlo.launch.py',
+        tmp_path,
+        image='/camera/image_raw',
+        transport='compressed',
+        model='my.yaml',
+        params=str(mine),
+        namespace='robot',
+        threshold='0.5',
+        use_sim_time='true',
+        autostart='false',
+        large_data='true',
+    )
+    ((_, argv, environment),) = context.processes
+    assert remappings_of(argv) == ['__node:=vlo', '__ns:=/robot', 'image:=/camera/image_raw']
+    assert parameters_of(argv) == {
+        'model': 'my.yaml',
+        'stale_after': 9.0,
+        'image_transport': 'compressed',
+        'silence_threshold': 0.5,
+        'use_sim_time': True,
+    }
+    assert environment['FASTDDS_BUILTIN_TRANSPORTS'].startswith('LARGE_DATA')
+    assert context.transitions == context.handlers == []
+
+
+def test_demo_starts_a_camera_and_the_node(tmp_path):
+    context = launch_standin.launch(LAUNCH / 'demo.launch.py', tmp_path, source='kitchen.mcap')
+    (_, camera, environment), (_, vlo, _) = context.processes
+    assert (camera[0], vlo[0]) == ('camera', 'vlo_node')
+    assert parameters_of(camera)['source'] == 'kitchen.mcap'
+    assert parameters_of(vlo)['model'] == 'bundled'
+    assert environment['FASTDDS_BUILTIN_TRANSPORTS'].startswith('LARGE_DATA')
+    assert len(context.transitions) == 1
+
+
+def test_what_demo_comes_to_runs_and_speaks(graph, scenes, tmp_path):
+    """The installed executables, started with the argv that launch builds."""
+    graph.hear()
+    context = launch_standin.launch(
+        LAUNCH / 'demo.launch.py',
+        tmp_path,
+        source=str(TINY_MODEL.parent / 'frames.npz'),
+        model=str(TINY_MODEL),
+        threshold='1.01',
+        namespace=graph.namespace,
+    )
+    (_, camera, environment), (_, vlo, _) = context.processes
+    camera[0], vlo[0] = executable(camera[0]), executable(vlo[0])
+    with (
+        process(camera, tmp_path / 'camera.log', **environment) as camera_process,
+        process(vlo, tmp_path / 'vlo.log', **environment) as vlo_process,
+    ):
+        for _, transition_id in context.transitions:
+            assert change_state(graph, 'vlo', transition_id)
+        for handler in context.handlers:
+            assert state_of(graph, 'vlo') == handler.goal_state
+            for emit in handler.entities:
+                assert change_state(graph, 'vlo', emit.event.transition_id)
+        assert state_of(graph, 'vlo') == 'active'
+        response = graph.wait_for(lambda: graph.heard('response'))[0]
+        assert response.header.frame_id == 'camera'
+    assert (camera_process.returncode, vlo_process.returncode) == (0, 0)
+    assert 'Traceback' not in (tmp_path / 'vlo.log').read_text()
+
+
+@pytest.mark.ros_full
+def test_real_launch_brings_the_node_to_active(graph):
+    launch = importlib.import_module('launch')
+    sources = importlib.import_module('launch.launch_description_sources')
+    service = launch.LaunchService()
+    service.include_launch_description(
+        launch.LaunchDescription(
+            [
+                launch.actions.IncludeLaunchDescription(
+                    sources.PythonLaunchDescriptionSource(str(LAUNCH / 'vlo.launch.py')),
+                    launch_arguments={
+                        'model': str(TINY_MODEL),
+                        'namespace': graph.namespace,
+                    }.items(),
+                )
+            ]
+        )
+    )
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(service.run_async())
+
+    def is_active():
+        loop.run_until_complete(asyncio.sleep(0.1))
+        return state_of(graph, 'vlo') == 'active'
+
+    graph.wait_for(is_active)
+    loop.run_until_complete(service.shutdown())
+    assert loop.run_until_complete(task) == 0
