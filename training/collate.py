@@ -69,7 +69,9 @@ def collate(
         batch['attention_mask'] = pad([[1] * len(one.input_ids) for one in rendered], 0)
     if any(example.position_ids is not None for example in examples):
         positions = [
-            list(range(example.num_tokens)) if example.position_ids is None else example.position_ids
+            list(range(example.num_tokens))
+            if example.position_ids is None
+            else example.position_ids
             for example in examples
         ]
         # Padding behind counts on, so that nothing mistakes it for a packed conversation.

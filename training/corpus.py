@@ -54,11 +54,15 @@ def read_conversations(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
         try:
             content = json.loads(Path(path).read_text(encoding='utf-8'))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise CorpusError(f'data.conversations {path}: {" ".join(str(error).split())}') from error
+            raise CorpusError(
+                f'data.conversations {path}: {" ".join(str(error).split())}'
+            ) from error
         if not isinstance(content, list):
             raise CorpusError(f'data.conversations {path}: a list of conversations is expected')
         for number, sample in enumerate(content):
-            if not isinstance(sample, Mapping) or not {'conversation', 'load_ranges'} <= set(sample):
+            if not isinstance(sample, Mapping) or not {'conversation', 'load_ranges'} <= set(
+                sample
+            ):
                 raise CorpusError(
                     f"data.conversations {path}: entry {number} lacks 'conversation' or 'load_ranges'"
                 )
@@ -158,7 +162,9 @@ class Corpus(Dataset[Example]):
         return torch.zeros_like(features) if self._recipe.blind else features
 
 
-def _slice(ranges: Mapping[str, Sequence[int]], first: int, size: int) -> dict[str, tuple[int, int]]:
+def _slice(
+    ranges: Mapping[str, Sequence[int]], first: int, size: int
+) -> dict[str, tuple[int, int]]:
     """The part of the files' ranges that holds frames [first, first + size) of them all."""
     parts, passed = {}, 0
     for name, (begin, end) in ranges.items():

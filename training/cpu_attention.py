@@ -58,7 +58,9 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torc
         hidden = torch.full((size, size), -torch.inf, dtype=scores.dtype).triu_(1)
         hidden = torch.cat([hidden.new_zeros(size, start), hidden], dim=1)
         weights = (scores + hidden).softmax(dim=-1)
-        blocks.append(torch.bmm(weights.flatten(1, 2), values[:, :end]).unflatten(1, (per_key, size)))
+        blocks.append(
+            torch.bmm(weights.flatten(1, 2), values[:, :end]).unflatten(1, (per_key, size))
+        )
     return torch.cat(blocks, dim=2).reshape(batch, num_heads, length, dim)
 
 

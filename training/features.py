@@ -89,7 +89,9 @@ class FeatureStore:
                 if path.is_file() and path.suffix in ('.pt', '.safetensors'):
                     return path
         where = ', '.join(map(str, self._folders)) or 'no folder at all'
-        raise FeatureError(f'data.features: {name!r} is neither a shard tensor nor a file in {where}')
+        raise FeatureError(
+            f'data.features: {name!r} is neither a shard tensor nor a file in {where}'
+        )
 
 
 def _names(shard: Path) -> list[str]:

@@ -91,7 +91,9 @@ def check_features(store: FeatureStore, ranges: dict[str, list[int]], variant: s
 
 
 def main(
-    recipe: Path = typer.Argument(..., help='recipe, such as config/training/ego4d_live1plus.yaml'),
+    recipe: Path = typer.Argument(
+        ..., help='recipe, such as config/training/ego4d_live1plus.yaml'
+    ),
     overrides: list[str] = typer.Argument(None, help='section.setting=value; output=FOLDER'),
     resume: bool = typer.Option(True, help='go on from the last checkpoint in the output folder'),
 ) -> None:

@@ -124,13 +124,11 @@ class StreamModel(nn.Module):
         logits_LK = self.head(hidden_BTD[learned_BT])
         loss_L = functional.cross_entropy(logits_LK, labels[learned_BT], reduction='none')
         at_frame_L = (input_ids == self.placeholder_id)[learned_BT]
-        weights_L = torch.where(at_frame_L, self.stream_loss_weight, 1.0)
-        if loss_weights is not None:
-            weights_L = weights_L * loss_weights[learned_BT]
-        num_learned = max(1, loss_L.numel())
         plain_L = loss_L.detach()
+        if loss_weights is not None:
+            loss_L = loss_L * loss_weights[learned_BT]
         return {
-            'loss': (weights_L * loss_L).sum() / num_learned,
+            'loss': weighted_loss(loss_L, at_frame_L, self.stream_loss_weight),
             'stream_loss': (plain_L * at_frame_L).sum() / at_frame_L.sum().clamp(min=1),
             'text_loss': (plain_L * ~at_frame_L).sum() / (~at_frame_L).sum().clamp(min=1),
         }
@@ -143,6 +141,18 @@ class StreamModel(nn.Module):
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """Recompute activations of each layer in the backward pass instead of keeping them."""
         self.causal.activation_checkpointing_enable(**options)
+
+
+def weighted_loss(
+    loss_L: torch.Tensor, at_frame_L: torch.Tensor, stream_loss_weight: float
+) -> torch.Tensor:
+    """Loss of a batch from the cross entropy of its learned positions.
+
+    VideoLLM-online (CVPR 2024), official implementation: the weighted sum is divided by the
+    number of positions, not by the sum of their weights.
+    """
+    weights_L = torch.where(at_frame_L, stream_loss_weight, 1.0)
+    return (weights_L * loss_L).sum() / max(1, loss_L.numel())
 
 
 def add_lora(

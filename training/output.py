@@ -92,7 +92,9 @@ def load_trainable(model: StreamModel, folder: Path) -> None:
     wanted = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     if wanted != set(tensors):
         odd = sorted(wanted ^ set(tensors))[0]
-        raise CheckpointError(f'{path}: written by another recipe: {odd} is in one of the two only')
+        raise CheckpointError(
+            f'{path}: written by another recipe: {odd} is in one of the two only'
+        )
     model.load_state_dict(tensors, strict=False)
 
 

@@ -23,7 +23,9 @@ class ModelRecipe(Checked):
 
     section = 'model'
 
-    llm: str = setting('', 'language model to begin with: folder or hub name; empty is from scratch')
+    llm: str = setting(
+        '', 'language model to begin with: folder or hub name; empty is from scratch'
+    )
     vision: str = setting('', 'vision tower of the features; named in the trained model')
     adapter: str | None = setting(None, 'LoRA and connector to begin with: folder or hub name')
     variant: str = setting('live1+', 'frame tokens', choices=('live1+', 'live1'))
@@ -37,7 +39,9 @@ class ModelRecipe(Checked):
         'what frozen weights are held in; trained ones are float32 unless they are not adapted',
         choices=('float32', 'bfloat16'),
     )
-    quantize: bool = setting(False, 'hold the frozen weights in 4 bits (QLoRA; needs bitsandbytes)')
+    quantize: bool = setting(
+        False, 'hold the frozen weights in 4 bits (QLoRA; needs bitsandbytes)'
+    )
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except OSError as error:
         raise ConfigError(f'recipe {path}: {error.strerror or error}') from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f'recipe {path}: not valid YAML: {" ".join(str(error).split())}') from error
+        raise ConfigError(
+            f'recipe {path}: not valid YAML: {" ".join(str(error).split())}'
+        ) from error
     if not isinstance(content, Mapping):
         raise ConfigError(f'recipe {path}: expected sections of settings')
     values = {name: value for name, value in content.items()}

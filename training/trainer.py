@@ -104,7 +104,9 @@ class StreamTrainer(Trainer):
         self.meter.observe(int(num_tokens), outputs)
         return (outputs['loss'], outputs) if return_outputs else outputs['loss']
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
         """Write what is needed to go on, and the model as the node reads it."""
         if not self.args.should_save:
             return
