@@ -160,6 +160,7 @@ def test_any_image_message_is_rgb_or_one_line(width, height, step, encoding, siz
     else:
         assert rgb.shape == (height, width, 3)
         assert rgb.dtype == np.uint8
+        assert rgb.flags.writeable
 
 
 JPEG = cv2.imencode('.jpg', smooth_rgb())[1].tobytes()

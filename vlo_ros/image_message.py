@@ -72,7 +72,7 @@ def to_rgb(message: Any, decode_pixels: PixelDecoder | None = None) -> Image:
             default.
 
     Returns:
-        image_HWC, uint8 RGB. It may share memory with the message.
+        image_HWC, uint8 RGB, writable. It may share memory with the message.
 
     Raises:
         SourceError: The message is not an image that this package reads.
@@ -81,7 +81,9 @@ def to_rgb(message: Any, decode_pixels: PixelDecoder | None = None) -> Image:
         return _decode_compressed(message)
     packed = _check_and_pack(message)
     if packed.encoding == 'rgb8':
-        return packed.data.reshape(packed.height, packed.width, 3)
+        image_HWC = packed.data.reshape(packed.height, packed.width, 3)
+        # PyTorch takes no array over bytes that may not be written, as those of a recording.
+        return image_HWC if image_HWC.flags.writeable else image_HWC.copy()
     try:
         image_HWC = (decode_pixels or decode_with_rosbags)(packed)
     except (ImageError, cv2.error, ValueError, TypeError) as error:
