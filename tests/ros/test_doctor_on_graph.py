@@ -1,0 +1,143 @@
+"""Mistakes planted on a live graph are seen from another process, as `vlo doctor` looks."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from vlo_ros.doctor.facts import probe_graph
+from vlo_ros.doctor.graph import GRAPH_CHECKS
+from vlo_ros.ros.convert import image_message_of
+from vlo_ros.ros.graph_probe import transports_of
+
+from ..test_doctor import HEALTHY, dataclasses, poor
+
+S = 1_000_000_000
+SMALL = np.zeros((48, 64, 3), np.uint8)
+
+
+def look(graph, publish=None, topic='image'):
+    """Look at the graph while `publish()` is called 20 times a second; return the facts."""
+    timer = graph.watcher.create_timer(0.05, publish) if publish else None
+    found = []
+    image, node = f'{graph.namespace}/{topic}', f'{graph.namespace}/vlo'
+    thread = threading.Thread(target=lambda: found.append(probe_graph(image, node, 0.6)))
+    thread.start()
+    graph.wait_for(lambda: not thread.is_alive(), 90)
+    thread.join()
+    if timer:
+        graph.watcher.destroy_timer(timer)
+    facts, why = found[0]
+    assert facts is not None, why
+    return facts
+
+
+def findings(graph, facts):
+    judged = dataclasses.replace(HEALTHY, graph=facts, node=f'{graph.namespace}/vlo')
+    return {finding.check: finding for finding in poor([check(judged) for check in GRAPH_CHECKS])}
+
+
+def camera(graph, stamp=None, encoding='rgb8', image=SMALL, **qos):
+    publisher = graph.watcher.create_publisher(Image, 'image', QoSProfile(depth=5, **qos))
+
+    def publish():
+        now = graph.watcher.get_clock().now().nanoseconds
+        message = image_message_of(image, now if stamp is None else stamp(now), 'eye')
+        message.encoding = encoding
+        publisher.publish(message)
+
+    return publish
+
+
+def test_a_healthy_graph_with_an_active_node(graph):
+    graph.active_vlo()
+    facts = look(graph, camera(graph))
+    assert findings(graph, facts) == {}
+    assert facts['arrivals']['encoding'] == 'rgb8'
+    assert facts['arrivals']['rate'] > 5
+    transports = os.environ['FASTDDS_BUILTIN_TRANSPORTS']
+    assert {publisher['transports'] for publisher in facts['publishers']} == {transports}
+
+
+def test_nobody_publishes_and_the_node_is_unconfigured(graph):
+    graph.vlo()
+    found = findings(graph, look(graph))
+    assert 'remap' in found['camera topic'].fix
+    assert 'configure' in found['node'].fix
+
+
+@pytest.mark.parametrize(
+    ('stamp', 'words'),
+    [(lambda now: 0, 'header.stamp'), (lambda now: 10**18 - now % S, 'in order')],
+    ids=['zero', 'backwards'],
+)
+def test_bad_stamps(graph, stamp, words):
+    found = findings(graph, look(graph, camera(graph, stamp)))
+    assert words in found['camera stamps'].fix
+
+
+def test_an_encoding_that_is_not_read(graph):
+    found = findings(graph, look(graph, camera(graph, encoding='32FC3')))
+    assert '32FC3' in found['camera encoding'].message
+
+
+def test_a_topic_without_images(graph):
+    graph.watcher.create_publisher(String, 'image', 10)
+    assert 'std_msgs/msg/String' in findings(graph, look(graph))['camera type'].message
+
+
+def test_a_node_that_insists_on_reliable_images_from_a_best_effort_camera(graph):
+    reliable = {f'qos_overrides.{graph.namespace}/image.subscription.reliability': 'reliable'}
+    graph.active_vlo(**{name.replace('.', '__'): value for name, value in reliable.items()})
+    publish = camera(graph, reliability=ReliabilityPolicy.BEST_EFFORT)
+    found = findings(graph, look(graph, publish))
+    assert 'qos_overrides' in found['camera QoS'].fix
+
+
+def test_a_camera_on_the_default_transport_is_told_from_its_process(graph):
+    """A camera in a process of its own, with images of 0.9 MB and no transport chosen."""
+    environ = {k: v for k, v in os.environ.items() if k != 'FASTDDS_BUILTIN_TRANSPORTS'}
+    program = (
+        'import sys, rclpy, numpy as np\n'
+        'from sensor_msgs.msg import Image\n'
+        'from vlo_ros.ros.convert import image_message_of\n'
+        'rclpy.init()\n'
+        "node = rclpy.create_node('far_camera', namespace=sys.argv[1])\n"
+        "publisher = node.create_publisher(Image, 'image', 5)\n"
+        'image = np.zeros((480, 640, 3), np.uint8)\n'
+        'now = lambda: node.get_clock().now().nanoseconds\n'
+        "send = lambda: publisher.publish(image_message_of(image, now(), 'eye'))\n"
+        'node.create_timer(0.1, send)\n'
+        'rclpy.spin(node)\n'
+    )
+    process = subprocess.Popen([sys.executable, '-c', program, graph.namespace], env=environ)
+    try:
+        graph.wait_for(lambda: graph.watcher.count_publishers(f'{graph.namespace}/image'))
+        found = findings(graph, look(graph))
+    finally:
+        process.kill()
+        process.wait()
+    assert 'FASTDDS_BUILTIN_TRANSPORTS' in found['transport there'].fix
+    assert 'far_camera runs with the default' in found['transport there'].message
+
+
+def test_an_identity_that_is_not_of_fast_dds_tells_nothing():
+    assert transports_of([1, 16, 0, 0, os.getpid() & 255, os.getpid() >> 8 & 255, 0, 0]) is None
+    assert transports_of([]) is None
+
+
+def test_the_probe_prints_one_line_of_json():
+    done = subprocess.run(
+        [sys.executable, '-m', 'vlo_ros.ros.graph_probe', '--seconds', '0.1'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)['rmw'].startswith('rmw_')
