@@ -54,6 +54,10 @@ class FeatureStore:
         parts = [self._read(name, int(first), int(end)) for name, (first, end) in ranges.items()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
+    def load_all(self, name: str) -> torch.Tensor:
+        """All features of one name: (N, F, V)."""
+        return self._open(name, 0, None)
+
     def _read(self, name: str, first: int, end: int) -> torch.Tensor:
         if self._kept is not None:
             if name not in self._kept:
