@@ -64,7 +64,8 @@ def read_conversations(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
                 sample
             ):
                 raise CorpusError(
-                    f"data.conversations {path}: entry {number} lacks 'conversation' or 'load_ranges'"
+                    f"data.conversations {path}: entry {number} lacks 'conversation' "
+                    "or 'load_ranges'"
                 )
             if teaches(sample['conversation']):
                 samples.append(dict(sample))

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import typer
@@ -24,7 +25,8 @@ from training.features import FeatureError, FeatureStore
 from training.output import TRAINABLE
 from training.recipe import Recipe, as_yaml, load_recipe
 from training.trainer import StreamTrainer, last_checkpoint
-from vlo_ros.errors import ConfigError, VloError
+from vlo_ros.command_errors import tells_errors_in_one_line
+from vlo_ros.errors import ConfigError
 
 SUMMARY_FILE = 'training.json'
 
@@ -90,21 +92,20 @@ def check_features(store: FeatureStore, ranges: dict[str, list[int]], variant: s
     return int(dim)
 
 
+@tells_errors_in_one_line
 def main(
-    recipe: Path = typer.Argument(
-        ..., help='recipe, such as config/training/ego4d_live1plus.yaml'
-    ),
-    overrides: list[str] = typer.Argument(None, help='section.setting=value; output=FOLDER'),
-    resume: bool = typer.Option(True, help='go on from the last checkpoint in the output folder'),
+    recipe: Annotated[Path, typer.Argument(help='recipe, config/training/ego4d_live1plus.yaml')],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help='section.setting=value; output=FOLDER')
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help='go on from the last checkpoint in the output folder')
+    ] = True,
 ) -> None:
     """Train a model by a recipe."""
-    console = Console()
-    try:
-        summary = finetune(load_recipe(recipe, overrides or []), resume=resume)
-    except VloError as error:
-        Console(stderr=True).print(f'[red]error:[/] {error}', soft_wrap=True)
-        raise typer.Exit(1) from error
+    summary = finetune(load_recipe(recipe, overrides or []), resume=resume)
     if os.environ.get('RANK', '0') == '0':
+        console = Console()
         for name, value in summary.items():
             console.print(f'{name:>14} {value:g}')
 

@@ -8,7 +8,8 @@ shown frames of the next turn until it speaks.
 VideoLLM-online (CVPR 2024), official implementation (models/modeling_live.py:stream_evaluate).
 """
 
-# Shapes: T positions, N frames, F tokens per frame, D hidden dim, L learned positions, K vocabulary.
+# Shapes: T positions, N frames, F tokens per frame, D hidden dim, L learned positions,
+# K vocabulary.
 from __future__ import annotations
 
 import math
