@@ -1,27 +1,23 @@
 """The command line `vlo`: replay a recording, check what a model needs. Needs no ROS.
 
+What a person uses beside the node (doctor, chat, web, ...) is in person_commands.py.
+
 Heavy modules are imported inside the commands, so that `vlo --help` answers at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import logging
-import os
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any
 
 import typer
 
-from vlo_ros import __version__
+from vlo_ros import __version__, person_commands
+from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import BUNDLED, ModelConfig, StreamConfig, load_config
 from vlo_ros.config_options import config_of_parts, parse_settings
-from vlo_ros.errors import ConfigError, VloError
-
-Command = TypeVar('Command', bound=Callable[..., None])
+from vlo_ros.errors import ConfigError
 
 app = typer.Typer(
     name='vlo',
@@ -31,37 +27,12 @@ app = typer.Typer(
     rich_markup_mode='rich',
     context_settings={'help_option_names': ['-h', '--help']},
 )
+app.add_typer(person_commands.app)
 
 
 def main() -> None:
     """Run the command line."""
     app(prog_name='vlo')
-
-
-def tells_errors_in_one_line(command: Command) -> Command:
-    """Turn what a person did wrong into one line on stderr and exit status 1."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        debug = bool(options.get('debug'))
-        logging.basicConfig(format='vlo: %(message)s', level=logging.WARNING)
-        logging.getLogger('vlo_ros').setLevel(logging.DEBUG if debug else logging.WARNING)
-        if not debug:
-            # What libraries mutter about their own future is nothing a person here can change.
-            warnings.simplefilter('ignore')
-            os.environ.setdefault('TRANSFORMERS_VERBOSITY', 'error')
-        try:
-            command(*args, **options)
-        except VloError as error:
-            if debug:
-                raise
-            typer.secho(f'vlo: {error}', fg=typer.colors.RED, err=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:
-            typer.secho('vlo: interrupted', err=True)
-            raise typer.Exit(130) from error
-
-    return cast(Command, run)
 
 
 def _help(kind: type, name: str) -> str:

@@ -1,5 +1,6 @@
 """Mistakes planted on a live graph are seen from another process, as `vlo doctor` looks."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,16 +9,16 @@ import threading
 
 import numpy as np
 import pytest
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from tests.test_doctor import HEALTHY, poor
 from vlo_ros.doctor.facts import probe_graph
 from vlo_ros.doctor.graph import GRAPH_CHECKS
 from vlo_ros.ros.convert import image_message_of
 from vlo_ros.ros.graph_probe import transports_of
-
-from ..test_doctor import HEALTHY, dataclasses, poor
 
 S = 1_000_000_000
 SMALL = np.zeros((48, 64, 3), np.uint8)
@@ -45,7 +46,12 @@ def findings(graph, facts):
 
 
 def camera(graph, stamp=None, encoding='rgb8', image=SMALL, **qos):
-    publisher = graph.watcher.create_publisher(Image, 'image', QoSProfile(depth=5, **qos))
+    publisher = graph.watcher.create_publisher(
+        Image,
+        'image',
+        QoSProfile(depth=5, **qos),
+        event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+    )
 
     def publish():
         now = graph.watcher.get_clock().now().nanoseconds

@@ -1,0 +1,61 @@
+"""Commands of `vlo` for a person beside the node: doctor, chat, web, speak, annotate, latency.
+
+Programs that need ROS are started by name: this module and the core never import them. Each takes
+the arguments behind its name; `vlo chat --help` is its own help.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated
+
+import typer
+
+from vlo_ros.command_errors import tells_errors_in_one_line
+from vlo_ros.config import BUNDLED
+from vlo_ros.errors import VloError
+
+app = typer.Typer()
+ROS_PROGRAMS = 'vlo_ros.ros.person'
+PASS_ON = {'ignore_unknown_options': True, 'allow_extra_args': True, 'help_option_names': []}
+
+
+@app.command()
+@tells_errors_in_one_line
+def doctor(
+    image: Annotated[
+        str, typer.Option(help='camera topic; without it the one that the node watches')
+    ] = '',
+    transport: Annotated[str, typer.Option(help='raw or compressed')] = 'raw',
+    node: Annotated[str, typer.Option(help='full name of the node')] = '/vlo',
+    model: Annotated[str, typer.Option(help=f'model YAML, or {BUNDLED}')] = BUNDLED,
+    seconds: Annotated[
+        float, typer.Option(help='how long to listen to the camera', min=0.2, max=60.0)
+    ] = 2.0,
+    as_json: Annotated[bool, typer.Option('--json', help='for programs')] = False,
+) -> None:
+    """Look for what keeps the node from working, and say what to do about it."""
+    if transport not in ('raw', 'compressed'):
+        raise VloError(f"--transport: {transport!r} is neither 'raw' nor 'compressed'")
+
+    from vlo_ros.doctor.command import run_doctor
+
+    run_doctor(model, image, transport, node, seconds, as_json=as_json)
+
+
+def run_ros_program(name: str, arguments: list[str]) -> None:
+    """Run a program of the ROS side.
+
+    Raises:
+        VloError: ROS is not there.
+        typer.Exit: With the program's exit status.
+    """
+    try:
+        program = importlib.import_module(f'{ROS_PROGRAMS}.{name}')
+    except ModuleNotFoundError as error:
+        if (error.name or '').startswith(ROS_PROGRAMS):
+            raise
+        raise VloError(
+            f'{name} needs {error.name}, which is not here; `vlo doctor` says what to do'
+        ) from error
+    raise typer.Exit(program.main(arguments))
