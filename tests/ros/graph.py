@@ -120,6 +120,10 @@ class Graph:
                 raise AssertionError(f'nothing came within {timeout_s} s')
         return value
 
+    def spin_too(self, node):
+        """Have `wait_for` spin another node as well."""
+        self._executor.add_node(node)
+
     def spin_for(self, seconds):
         """Spin for a while, where the point is that something does not happen."""
         end = time.monotonic() + seconds

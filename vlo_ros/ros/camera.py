@@ -11,6 +11,7 @@ import dataclasses
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import rclpy
 from rclpy.clock import Clock, ClockType
@@ -90,13 +91,16 @@ class CameraNode(Node):
         is_done: Whether the recording has come to its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         """Open the source.
+
+        Args:
+            **options: As rclpy.node.Node takes them.
 
         Raises:
             VloError: A parameter or the source is bad; one line.
         """
-        super().__init__('camera')
+        super().__init__('camera', **options)
         self.is_done = False
         self.config = config = declare_once(self, CameraConfig)
         if not config.source:
