@@ -1,10 +1,14 @@
-"""Skips what this machine cannot run, and says why."""
+"""Skips what this machine cannot run, and says why; loads the golden models once."""
 
 import importlib.util
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from tests.live import Model
 
 
 def reason_to_skip(marker: str) -> str | None:
@@ -26,3 +30,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = reason_to_skip(marker.name)
         if reason:
             pytest.skip(f'{marker.name}: {reason}')
+
+
+@pytest.fixture(scope='session')
+def live1plus() -> 'Model':
+    """The golden model with interval and pooled patches; shared, never changed by a test."""
+    from tests.live import golden_model  # torch and transformers take seconds to import
+
+    return golden_model('live1plus')
+
+
+@pytest.fixture(scope='session')
+def live1() -> 'Model':
+    """The golden model with one token per frame and no interval."""
+    from tests.live import golden_model
+
+    return golden_model('live1')
+
+
+@pytest.fixture(scope='session', params=['live1plus', 'live1'])
+def model(request: pytest.FixtureRequest) -> 'Model':
+    """Each golden model in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def one_thread() -> None:
+    """Tiny models run faster on one thread, and give the same figures on every machine."""
+    torch.set_num_threads(1)

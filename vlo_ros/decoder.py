@@ -358,11 +358,13 @@ class StreamDecoder:
         least = self._pinned + max(num_new, window // 4)
         cuts = [start for start in self._frame_starts if start.position >= least]
         turns = [cut for cut in cuts if cut.opens_turn and cut.position <= least + window // 4]
+        # Late words after few frames: a cut that frees less, but enough.
+        rest = [start for start in self._frame_starts if start.position >= self._pinned + num_new]
         self.num_evictions += 1
-        if not cuts:
+        if not rest:
             self._keep_newest_frame()
             return
-        end = (turns or cuts)[0].position
+        end = (turns or cuts or rest[-1:])[0].position
         distance = end - self._pinned
         self.cache.evict(self._pinned, end)
         self._frame_starts = deque(
