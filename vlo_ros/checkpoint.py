@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from vlo_ros.adapter import merge_adapter
+from vlo_ros import onednn
 from vlo_ros.attention import ATTENTION
 from vlo_ros.config import ModelConfig
 from vlo_ros.connector import make_connector
@@ -29,6 +30,7 @@ from vlo_ros.errors import CheckpointError, ConfigError, one_line
 from vlo_ros.events import Frame, FrameTokens
 from vlo_ros.language import family_of
 from vlo_ros.language_model import LanguageModel
+from vlo_ros.quantization import quantize
 from vlo_ros.template import Template
 from vlo_ros.vision import VisionTower, tower_kind_of
 
@@ -86,11 +88,12 @@ class VloModel:
     def memory_bytes(self) -> int:
         """Bytes of all weights."""
         modules = (self.tower.model, self.connector, self.language.model)
-        return sum(
+        tensors = sum(
             tensor.numel() * tensor.element_size()
             for module in modules
             for tensor in (*module.parameters(), *module.buffers())
         )
+        return tensors + sum(onednn.packed_bytes(module) for module in modules)
 
 
 def load_model(config: ModelConfig) -> VloModel:
@@ -114,6 +117,10 @@ def load_model(config: ModelConfig) -> VloModel:
         raise ConfigError('model: neither adapter nor connector is given; one must be')
     connector = model.connector.to(device, dtype).eval().requires_grad_(False)
     del model.connector
+    quantize(model, config.quantization, device)
+    if device.type == 'cpu':
+        for module in (model, connector, tower.model):
+            onednn.pack_linears(module)
     return VloModel(
         config,
         tower,
