@@ -1,5 +1,7 @@
 """The rendered world keeps its promises: same seed same episode, splits apart, words true."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,13 @@ def test_narrations_are_far_enough_apart_for_two_frames_a_second():
         times = [n.time for n in Episode(seed, 'train').narrations(0, 300)]
         assert min(np.diff(times)) >= 1.2
         assert 40 < len(times) < 150
+
+
+def test_nothing_is_narrated_twice_in_a_row():
+    """The published builder drops a sentence that equals the one before it."""
+    for seed in range(20):
+        texts = [n.text for n in Episode(seed, 'train').narrations(0, 300)]
+        assert all(first != second for first, second in pairwise(texts)), seed
 
 
 def test_an_episode_never_ends():

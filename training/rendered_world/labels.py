@@ -55,7 +55,8 @@ def label(episode: Episode, time: float, grid: int) -> Labels:
         if thing < 0:
             return 0, 0
         colour = things[thing].colour
-        return things[thing].kind + 1, IGNORE if colour < 0 else colour + 1
+        kind = IGNORE if things[thing].blob >= 0 else things[thing].kind + 1
+        return kind, IGNORE if colour < 0 else colour + 1
 
     state = episode.state_at(time)
     busy = state.action not in ('none', 'walk')
@@ -86,7 +87,11 @@ def label(episode: Episode, time: float, grid: int) -> Labels:
     def cell(thing: int) -> tuple[int, int, int]:
         kind, colour = kind_and_colour(thing)
         lid = 0
-        if thing >= 0 and words.OBJECT_TYPES[things[thing].kind] in words.LIDDED:
+        if (
+            thing >= 0
+            and things[thing].blob < 0
+            and words.OBJECT_TYPES[things[thing].kind] in words.LIDDED
+        ):
             lid = 2 if world.places[thing].is_open else 1
         return kind, colour, lid
 

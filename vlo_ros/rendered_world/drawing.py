@@ -77,8 +77,8 @@ def draw_thing(
     radius = THING_RADIUS * thing.scale
     c, s = math.cos(rotation) * radius, math.sin(rotation) * radius
     linear = np.array([[c, s], [-s, c]])
-    parts = shapes.BODIES[thing.kind]
-    if name in shapes.LIDS:
+    parts = shapes.BODIES[thing.kind] if thing.blob < 0 else shapes.blob(thing.blob)
+    if name in shapes.LIDS and thing.blob < 0:
         parts += shapes.OPENINGS[name] if place.is_open else shapes.LIDS[name]
     if place.is_cut:
         parts += shapes.CUT_MARKS

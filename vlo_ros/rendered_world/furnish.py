@@ -16,7 +16,8 @@ def furnish(
     Args:
         rng: Source of chance.
         split: 'pairs' uses only the held-out object x colour pairs, the others the rest.
-        nameless: Give half of the things colours that have no name (colour -1).
+        nameless: Give some things a colour (-1), and others a shape, that has no name.
+            It keeps a vision tower from telling colours by shapes and shapes by colours.
     """
     num_types, num_colours = len(words.OBJECT_TYPES), len(words.COLOURS)
     extra = int(rng.integers(4, 7))
@@ -40,8 +41,11 @@ def furnish(
             int(v)
             for v in np.clip(np.array(words.COLOUR_RGB[colour]) + rng.integers(-12, 13, 3), 0, 255)
         )
-        if nameless and rng.random() < 0.5:
+        blob = -1
+        if nameless and rng.random() < 0.4:
             colour, rgb = -1, tuple(int(v) for v in rng.integers(0, 256, 3))
+        elif nameless and rng.random() < 0.6:
+            blob = int(rng.integers(1 << 30))
         things.append(
             Thing(
                 kind,
@@ -49,6 +53,7 @@ def furnish(
                 (rgb[0], rgb[1], rgb[2]),
                 float(rng.uniform(0.92, 1.1)),
                 float(rng.normal(0, 0.1)),
+                blob,
             )
         )
         is_open = words.OBJECT_TYPES[kind] in words.LIDDED and bool(rng.random() < 0.4)

@@ -22,6 +22,7 @@ class Thing:
     rgb: tuple[int, int, int]
     scale: float
     rotation: float  # radians, at rest
+    blob: int = -1  # seed of a shape that has no name (tower training only); -1: drawn as its kind
 
 
 @dataclass(frozen=True, slots=True)

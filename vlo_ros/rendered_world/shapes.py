@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,8 +198,19 @@ FINGERS = tuple(
 )  # fmt: skip
 
 
-def turn(polygon: Polygon, rotation: float) -> Polygon:
-    """A polygon turned clockwise (as seen) by an angle in radians."""
-    c, s = math.cos(rotation), math.sin(rotation)
-    turned: Polygon = polygon @ np.array([[c, s], [-s, c]])
-    return turned
+@lru_cache(maxsize=256)
+def blob(seed: int) -> tuple[Part, ...]:
+    """A shape without a name: a random outline with up to two random details."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(5, 10))
+    angle = np.sort(rng.uniform(0, 2 * math.pi, count))
+    radius = rng.uniform(0.45, 1.1, count)
+    stretch = rng.uniform(0.6, 1.1, 2)
+    outline = np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None] * stretch
+    parts = [Part(outline, 'body', True)]
+    for _ in range(int(rng.integers(0, 3))):
+        x, y = rng.uniform(-0.5, 0.5, 2)
+        w, h = rng.uniform(0.1, 0.35, 2)
+        paint = ('shade', 'light', _BLACK, _CREAM, _GREY)[int(rng.integers(5))]
+        parts.append(Part(_box(x - w, y - h, x + w, y + h), paint))
+    return tuple(parts)

@@ -142,7 +142,10 @@ class Writer:
     def _use(
         self, action: str, hand: int, target: int, after: World, verb: str, objects: str
     ) -> None:
-        """Work on a target with what the hand holds."""
+        """Work on a target with what the hand holds, unless that is what was done last."""
+        done = self.script.events[-1:]
+        if done and (done[0].verb, done[0].objects) == (verb, objects):
+            return
         arrive = self.tick + self._int(5, 9)
         evidence = arrive + 2
         leave = evidence + self._int(12, 26)

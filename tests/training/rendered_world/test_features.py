@@ -1,0 +1,63 @@
+"""Cached features belong to the frames that the conversations speak of."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from training.datasets.sample import teaches
+from training.rendered_world import features
+from training.rendered_world.tower import TowerShape, make_tower
+from vlo_ros.rendered_world import Episode
+
+
+@pytest.fixture(scope='module')
+def tower_folder(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp('tower')
+    make_tower(TowerShape(32, 16, 32, 1, 1)).save_pretrained(folder)
+    return folder
+
+
+def test_command_writes_shards_and_conversations(tower_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, 'SHARD_EPISODES', 3)
+    monkeypatch.setattr(
+        'sys.argv',
+        ['features', '--tower', str(tower_folder), '--output', str(tmp_path), '--shards', '2']
+        + ['--lengths', '8', '16', '--odds', '0.5', '0.5'],
+    )
+    features.main()
+    samples = json.loads((tmp_path / 'train.json').read_text())
+    assert len(samples) == 6
+    for sample in samples:
+        ((file, (first, end)),) = sample['load_ranges'].items()
+        shard = torch.load(file)
+        frames = sum(m.get('num_frames', 0) for m in sample['conversation'])
+        assert shard.dtype == torch.bfloat16 and shard.shape[1:] == (10, 32)
+        assert end - first == frames and end <= len(shard)
+        assert teaches(sample['conversation'])
+
+
+def test_features_are_of_the_frames_in_order(tower_folder):
+    tower = features.open_tower(tower_folder)
+    stretch, _ = features.draw_stretch(11, (8,), (1.0,))
+    episode = Episode(11, 'train')
+    found = features.encode(tower, episode, stretch)
+    assert found.shape == (16, 10, 32)
+    picture = torch.from_numpy(episode.frame(stretch.time(5), 32)).permute(2, 0, 1)[None]
+    alone = tower.encode(picture).to(torch.bfloat16)[0]
+    assert torch.allclose(found[5].float(), alone.float(), atol=0.05)
+
+
+def test_the_tower_has_not_seen_the_episodes():
+    """Tower training counts its seeds up from 0; features begin far beyond any training length."""
+    assert features.FIRST_SEED > 10_000_000
+
+
+def test_stretches_are_drawn_by_seed():
+    first, _ = features.draw_stretch(5, (8, 16), (0.5, 0.5))
+    again, _ = features.draw_stretch(5, (8, 16), (0.5, 0.5))
+    others = {features.draw_stretch(seed, (8, 16), (0.5, 0.5))[0].start for seed in range(20)}
+    assert first == again and len(others) > 10
+    assert np.isclose(first.start * 10, round(first.start * 10))
