@@ -21,8 +21,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from vlo_ros.adapter import merge_adapter
 from vlo_ros import onednn
+from vlo_ros.adapter import merge_adapter
 from vlo_ros.attention import ATTENTION
 from vlo_ros.config import ModelConfig
 from vlo_ros.connector import make_connector
