@@ -50,6 +50,7 @@ setup(
         'typer>=0.12',
     ],
     extras_require={
+        'person': ['aiohttp>=3.9', 'espeakng-loader>=0.2'],
         'train': [
             'accelerate>=1',
             'jinja2>=3',

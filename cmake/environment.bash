@@ -98,9 +98,9 @@ fingerprint() {
 
 CORE_REQUIREMENTS=(core train dev)
 if [[ -n ${ROS_DISTRO-} ]]; then
-  ROS_REQUIREMENTS=(core apt train dev colcon)
+  ROS_REQUIREMENTS=(core apt train dev person colcon)
 else
-  ROS_REQUIREMENTS=(core train dev colcon ros_kilted)
+  ROS_REQUIREMENTS=(core train dev person colcon ros_kilted)
 fi
 
 ros_fingerprint() { fingerprint "${ROS_REQUIREMENTS[@]}"; }

@@ -43,6 +43,13 @@ def doctor(
     run_doctor(model, image, transport, node, seconds, as_json=as_json)
 
 
+@app.command(context_settings=PASS_ON)
+@tells_errors_in_one_line
+def chat(context: typer.Context) -> None:
+    """Read what the node says, and type questions to it, from any computer on the graph."""
+    run_ros_program('chat', context.args)
+
+
 def run_ros_program(name: str, arguments: list[str]) -> None:
     """Run a program of the ROS side.
 

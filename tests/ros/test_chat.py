@@ -1,0 +1,194 @@
+"""`vlo chat` as a person uses it: in a terminal, beside a node in another process."""
+
+import contextlib
+import itertools
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+pexpect = pytest.importorskip('pexpect', reason='pexpect is not installed')
+pyte = pytest.importorskip('pyte', reason='pyte is not installed')
+
+TIMEOUT_S = 60.0
+numbers = itertools.count()
+
+
+class OtherNode:
+    """The node that talks like `vlo`, and what it was told."""
+
+    def __init__(self, namespace):
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'tests.ros.scripted_node', namespace],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.told = queue.Queue()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+        assert self.next() == {'ready': True}
+
+    def read(self):
+        for line in self.process.stdout:
+            self.told.put(json.loads(line))
+
+    def next(self):
+        return self.told.get(timeout=TIMEOUT_S)
+
+    def do(self, **order):
+        self.process.stdin.write(json.dumps(order) + '\n')
+        self.process.stdin.flush()
+
+    def close(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+
+
+class Terminal:
+    """A terminal of 100 columns with `vlo chat` in it."""
+
+    def __init__(self, namespace, *arguments):
+        self.screen = pyte.HistoryScreen(100, 30, history=1000)
+        self.stream = pyte.Stream(self.screen)
+        self.child = pexpect.spawn(
+            sys.executable,
+            ['-m', 'vlo_ros', 'chat', '--node', f'{namespace}/vlo', *arguments],
+            dimensions=(30, 100),
+            encoding='utf-8',
+            env={**os.environ, 'TERM': 'xterm-256color'},
+        )
+
+    def lines(self):
+        """Everything on the screen and above it."""
+        above = [
+            ''.join(row[column].data for column in sorted(row)) for row in self.screen.history.top
+        ]
+        return [line.rstrip() for line in (*above, *self.screen.display)]
+
+    def read(self):
+        with contextlib.suppress(pexpect.TIMEOUT, pexpect.EOF):
+            self.stream.feed(self.child.read_nonblocking(65536, timeout=0.1))
+
+    def wait_for(self, text):
+        """Wait until a line holds `text`, and return that line."""
+        end = time.monotonic() + TIMEOUT_S
+        while not (found := [line for line in self.lines() if text in line]):
+            self.read()
+            assert time.monotonic() < end, f'{text!r} did not appear:\n' + '\n'.join(self.lines())
+        return found[-1]
+
+    def ends(self):
+        end = time.monotonic() + TIMEOUT_S
+        while self.child.isalive():
+            self.read()
+            assert time.monotonic() < end, 'it did not end'
+        return self.child.exitstatus
+
+
+@pytest.fixture
+def namespace():
+    return f'/chat{os.getpid()}_{next(numbers)}'
+
+
+@pytest.fixture
+def node(namespace):
+    node = OtherNode(namespace)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def terminal(namespace, node):
+    terminal = Terminal(namespace)
+    terminal.wait_for('ask >')
+    yield terminal
+    terminal.child.close(force=True)
+
+
+def test_a_person_watches_asks_while_it_talks_and_leaves(terminal, node):
+    terminal.child.send('wha')
+    terminal.wait_for('ask > wha')
+    # It talks while the question is being typed; neither disturbs the other.
+    node.do(silent=0.91)
+    node.do(silent=0.83)
+    node.do(grow='You lift')
+    terminal.wait_for('You lift')
+    terminal.child.send('t is this')
+    assert 'You lift' in terminal.wait_for('You lift')
+    node.do(grow='You lift the cup')
+    terminal.wait_for('You lift the cup')
+    terminal.wait_for('ask > what is this')
+    node.do(say='You lift the cup.')
+    assert '100 ms to the first word, 200 ms in all' in terminal.wait_for('You lift the cup.')
+    assert 'p >= 0.83' in terminal.wait_for('silent, 2 frames')
+    terminal.wait_for('ask > what is this')
+    terminal.child.send('?!\x7f\r')
+    assert node.next()['query'] == 'what is this?'
+    terminal.wait_for('you:  what is this?')
+    node.do(answer='A blue cup.')
+    assert 'answered in' in terminal.wait_for('A blue cup.')
+    lines = terminal.lines()
+    order = [
+        next(i for i, line in enumerate(lines) if text in line)
+        for text in ('silent, 2 frames', 'You lift the cup.', 'what is this?', 'A blue cup.')
+    ]
+    assert order == sorted(order)
+    terminal.child.send('/quit\r')
+    assert terminal.ends() == 0
+
+
+def test_a_refused_question_says_why(terminal, node):
+    terminal.child.send('why?\r')
+    node.next()
+    node.do(refuse='the node is not active')
+    terminal.wait_for('no answer: the node is not active')
+
+
+def test_the_status_line_tells_how_it_goes(terminal, node):
+    node.do(status={'state': 3, 'fps_received': 29.0, 'frames_dropped': 7})
+    line = terminal.wait_for('no images')
+    assert '29 images/s' in line and '7 dropped' in line
+
+
+def test_reset_and_unknown_commands(terminal, node):
+    terminal.child.send('/reset\r')
+    assert node.next() == {'reset': True}
+    terminal.wait_for('it has forgotten what it saw')
+    terminal.child.send('/dance\r')
+    terminal.wait_for('/dance is unknown')
+
+
+def test_markup_in_what_is_said_is_shown_and_not_obeyed(terminal, node):
+    node.do(say='a [red]b[/red] [/] c')
+    terminal.wait_for('a [red]b[/red] [/] c')
+
+
+def test_an_interrupt_leaves_the_terminal_as_it_was(terminal):
+    terminal.child.kill(signal.SIGINT)
+    assert terminal.ends() == 0
+    assert not any('Traceback' in line for line in terminal.lines())
+
+
+def test_without_a_node_a_question_is_not_lost_in_silence(namespace):
+    terminal = Terminal(namespace)
+    terminal.wait_for(f'{namespace}/vlo is not there')
+    terminal.child.send('hello?\r')
+    terminal.wait_for('not sent')
+    node = OtherNode(namespace)
+    end = time.monotonic() + TIMEOUT_S
+    while any('is not there; waiting' in line for line in terminal.screen.display):
+        terminal.read()
+        assert time.monotonic() < end
+    terminal.child.send('/quit\r')
+    assert terminal.ends() == 0
+    node.close()
