@@ -22,8 +22,10 @@ class Sampling(Enum):
 class Sampler:
     """Picks the first frame at or after each tick of a grid of 1 / frame_fps.
 
-    Depends on stamps alone, never on when frames arrive. The grid starts at the first frame, and
-    anew after a gap, so a jump of an hour costs nothing.
+    A frame counts as at a tick when it comes a quarter of a camera period before it: stamps
+    tremble, and a camera that is just as fast as frame_fps would lose every frame that is early.
+    Depends on stamps alone, never on when frames arrive. The grid starts at the first frame; ticks
+    in a gap without frames are passed over.
 
     Attributes:
         frame_fps: Frames wanted per second; may be changed at any time.
@@ -55,11 +57,11 @@ class Sampler:
         if stamp_ns < self._newest_ns:
             self.num_late += 1
             return Sampling.LATE
+        grace_ns = int(min(stamp_ns - self._newest_ns, NS_PER_S / self.frame_fps) / 4)
         self._newest_ns = stamp_ns
         if self._anchor_fps != self.frame_fps:
             return self._restart(stamp_ns, Sampling.WANTED)
-        # A millionth of a tick of grace: stamps of a camera at exactly frame_fps are rounded down.
-        tick = int((stamp_ns - self._anchor_ns) * self.frame_fps / NS_PER_S + 1e-6)
+        tick = int((stamp_ns + grace_ns - self._anchor_ns) * self.frame_fps / NS_PER_S)
         if tick < self._next_tick:
             return Sampling.UNWANTED
         self._next_tick = tick + 1
