@@ -52,7 +52,7 @@ def test_the_first_frame_at_or_after_each_tick(camera_fps, frame_fps, first):
     rate = min(camera_fps, frame_fps)
     assert len(chosen) == pytest.approx(600 * rate, abs=1)
     assert sampler.index == len(chosen) - 1
-    # A quarter of a camera period early at most, a whole one late at most, ten minutes in as at the start.
+    # A quarter of a camera period early at most, a whole one late, from first to last.
     for tick, place in enumerate(chosen):
         late_ns = times[place] - times[0] - round(tick * NS_PER_S / rate)
         assert -0.25 <= late_ns / NS_PER_S * camera_fps <= 1
