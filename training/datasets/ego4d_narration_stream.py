@@ -32,6 +32,7 @@ class NarrationTrack:
     """What one annotator wrote about one video."""
 
     uid: str
+    annotator: str
     narrations: Sequence[Narration]
     entry: Entry
 
@@ -61,16 +62,16 @@ def clean_tracks(options: BuildOptions) -> Iterator[NarrationTrack]:
         annotators: dict[str, list[Narration]] = {}  # in order of their first narration in time
         for annotator, narration in sorted(written, key=lambda pair: pair[1].time):
             annotators.setdefault(annotator, []).append(narration)
-        for track in annotators.values():
-            yield NarrationTrack(uid, track, videos[uid])
+        for annotator, track in annotators.items():
+            yield NarrationTrack(uid, annotator, track, videos[uid])
 
 
 def read_tracks(file: Path) -> Iterator[NarrationTrack]:
     """Yield the tracks of a file {uid: {annotator: [{time, text}]}}."""
     for uid, annotators in read_json(file).items():
-        for _, entries in annotators.items():
+        for annotator, entries in annotators.items():
             track = [Narration(e['time'].number(), e['text'].text()) for e in entries]
-            yield NarrationTrack(uid, track, annotators)
+            yield NarrationTrack(uid, annotator, track, annotators)
 
 
 def narration_samples(

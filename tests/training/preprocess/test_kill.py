@@ -1,0 +1,85 @@
+"""kill -9 in the middle of writing; the next run gives what an undisturbed one gives."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from tests.training.preprocess.conftest import MODEL_YAML
+from training.preprocess.__main__ import app
+
+ROOT = Path(__file__).parents[3]
+# Tells when the second file is being written, and waits to be killed.
+CHILD = """
+import os, sys
+count = 0
+fsync = os.fsync
+def told(number):
+    global count
+    count += 1
+    if count == 2:
+        print('writing', flush=True)
+        sys.stdin.read()
+    fsync(number)
+os.fsync = told
+from training.preprocess.__main__ import app
+app()
+"""
+
+
+def arguments(recordings: Path, output: Path) -> list[str]:
+    return [
+        str(recordings),
+        *('--model', str(MODEL_YAML), '--device', 'cpu', '--threads', '1'),
+        *('--output', str(output)),
+    ]
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_half_file_and_goes_on(recordings, tmp_path):
+    whole = CliRunner().invoke(app, arguments(recordings, tmp_path / 'whole'))
+    assert whole.exit_code == 0, whole.output
+
+    output = tmp_path / 'killed'
+    child = subprocess.Popen(
+        [sys.executable, '-c', CHILD, *arguments(recordings, output)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdout.readline() == b'writing\n'
+        child.send_signal(signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    assert len(list(output.glob('*.safetensors'))) == 1
+    assert len(list(output.glob('.*.partial'))) == 1
+
+    again = CliRunner().invoke(app, arguments(recordings, output))
+    assert again.exit_code == 0, again.output
+    assert '1 were done' in again.output
+    assert not list(output.glob('.*.partial'))
+    names = sorted(path.name for path in (tmp_path / 'whole').glob('*.safetensors'))
+    assert names == sorted(path.name for path in output.glob('*.safetensors'))
+    for name in names:
+        assert load_file(output / name).keys() == {'features', 'stamps_ns'}
+        assert (output / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes(), name
+    reports = [
+        json.loads((tmp_path / f'{n}_report.json').read_text()) for n in ('whole', 'killed')
+    ]
+    assert reports[0] == reports[1]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(recordings, tmp_path):
+    import fcntl
+
+    (tmp_path / 'busy').mkdir()
+    with (tmp_path / 'busy' / '.lock').open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        result = CliRunner().invoke(app, arguments(recordings, tmp_path / 'busy'))
+    assert result.exit_code == 1
+    assert 'another run' in result.output

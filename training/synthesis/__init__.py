@@ -1,0 +1,7 @@
+"""Narrations and step lists to streaming dialogue, by any language model.
+
+    prompts (YAML) -> requests -> Cache -> Engine (endpoint or transformers) -> parse -> filter
+
+Every answer is kept under the digest of its request, so a run that was killed asks only for what
+is missing, and the same seed gives the same files.
+"""
