@@ -50,9 +50,11 @@ setup(
         'typer>=0.12',
     ],
     extras_require={
+        'cluster': ['ray>=2.9', 'submitit>=1.5'],
         'person': ['aiohttp>=3.9', 'espeakng-loader>=0.2'],
         'train': [
             'accelerate>=1',
+            'httpx2>=2',
             'jinja2>=3',
             'matplotlib>=3.8',
             'rapidfuzz>=3.9',

@@ -21,8 +21,8 @@ from vlo_ros.sampling import Sampler
 from vlo_ros.sources import open_source
 from vlo_ros.vision import VisionTower
 
-# A millionth of a tick of grace, as the sampler has.
-GRACE = 1e-6
+# Part of a tick that a frame may come early, as the sampler has it.
+GRACE = 0.25
 
 
 @dataclass(frozen=True)
@@ -202,9 +202,12 @@ def _read(frames: Iterator[Frame], tower: VisionTower, size: int) -> _Batch:
 
 
 def ticks_of(stamps_ns: torch.Tensor, fps: float) -> torch.Tensor:
-    """Ticks of 1 / fps that the stamps fall on, counted from the first frame: int64 (N,)."""
+    """Ticks of 1 / fps that sampled frames stand for, counted from the first: int64 (N,)."""
     since_s = (stamps_ns - stamps_ns[0]).double() / NS_PER_S
-    return (since_s * fps + GRACE).floor().long()
+    ticks = (since_s * fps + GRACE).floor().long()
+    # A late frame is not the next tick's when that has a frame of its own.
+    places = torch.arange(len(ticks))
+    return (ticks - places).flip(0).cummin(0).values.flip(0) + places
 
 
 def fill_rows(ticks: torch.Tensor) -> torch.Tensor:

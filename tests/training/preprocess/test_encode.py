@@ -112,10 +112,21 @@ def test_a_hole_is_kept_or_filled(done, settings):
     torch.testing.assert_close(filled[6:], kept[2:], rtol=1e-2, atol=1e-2)
 
 
-def test_ticks_count_from_the_first_frame_and_rows_fill_them():
-    ticks = ticks_of(torch.tensor([5, 500_000_005, 2_000_000_004]), fps=2.0)
-    assert ticks.tolist() == [0, 1, 4]
-    assert fill_rows(ticks).tolist() == [0, 1, 1, 1, 2]
+@pytest.mark.parametrize(
+    ('seconds', 'expected'),
+    [
+        ([0, 0.5, 2.0], [0, 1, 4]),
+        ([0, 0.49, 1.01, 1.4], [0, 1, 2, 3]),  # stamps that tremble
+        ([0, 2.9, 3.0, 3.5], [0, 5, 6, 7]),  # late behind a hole, and the next one in time
+    ],
+)
+def test_ticks_count_from_the_first_frame(seconds, expected):
+    stamps_ns = torch.tensor([7 + round(second * 1e9) for second in seconds])
+    assert ticks_of(stamps_ns, fps=2.0).tolist() == expected
+
+
+def test_every_tick_shows_the_newest_frame():
+    assert fill_rows(torch.tensor([0, 1, 4])).tolist() == [0, 1, 1, 1, 2]
 
 
 def test_the_index_is_what_builders_and_training_read(done):
