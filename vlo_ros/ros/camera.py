@@ -8,14 +8,13 @@ Stamps are those of the recording; with `stamps:=now` they are the present, as o
 from __future__ import annotations
 
 import dataclasses
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -32,6 +31,8 @@ from vlo_ros.ros.convert import (
     to_time,
 )
 from vlo_ros.ros.image_topic import image_topic
+from vlo_ros.ros.interrupt import until_interrupted
+from vlo_ros.ros.notices import Notices, one_line
 from vlo_ros.ros.params import declare_once
 from vlo_ros.sampling import Sampler, Sampling
 from vlo_ros.sources import open_source
@@ -102,6 +103,7 @@ class CameraNode(Node):
         """
         super().__init__('camera', **options)
         self.is_done = False
+        self._notices = Notices(self.get_logger())
         self.config = config = declare_once(self, CameraConfig)
         if not config.source:
             raise ConfigError('source: nothing is given to publish')
@@ -179,7 +181,13 @@ class CameraNode(Node):
             message = compressed_message_of(
                 frame.image_HWC, stamp_ns, config.frame_id, config.jpeg_quality
             )
-        self._publisher.publish(message)
+        try:
+            self._publisher.publish(message)
+        except (
+            rclpy_implementation.RCLError
+        ) as error:  # the middleware is overrun, or the program is ending
+            if self.context.ok():
+                self._notices.warn('publish', f'an image was not sent: {one_line(error)}')
 
     def _publish_clock(self) -> None:
         if self._origin_ns is None or self.is_done:
@@ -200,14 +208,11 @@ def main(args: list[str] | None = None) -> int:
         return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
+    with until_interrupted():
         while not node.is_done:
             executor.spin_once()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
 
 

@@ -23,7 +23,7 @@ from vlo_ros.events import Decision, Finish, Outcome, Partial, Response, Verdict
 from vlo_ros.ros.image_input import ImageInput
 from vlo_ros.ros.lanes import Lanes
 from vlo_ros.ros.node_config import NodeConfig
-from vlo_ros.ros.notices import Notices
+from vlo_ros.ros.notices import Notices, one_line
 from vlo_ros.ros.publishers import StreamPublishers
 from vlo_ros.ros.query_desk import QueryDesk
 from vlo_ros.ros.statistics import StreamStatistics
@@ -306,8 +306,3 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's message as one line of bearable length."""
-    return ' '.join(str(error).split())[:200] or type(error).__name__

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rich.console import Console
@@ -25,6 +24,7 @@ from vlo_ros import msg
 from vlo_ros.config import BUNDLED, bundled_yaml, load_config
 from vlo_ros.errors import VloError
 from vlo_ros.ros.children import Child
+from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.line_input import LineInput
 from vlo_ros.ros.transcript import Transcript
 from vlo_ros.ros.truth import RenderedTruth
@@ -223,9 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
     demo = Demo(options, console, folder)
     status = 0
     try:
-        demo.run()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with until_interrupted():
+            demo.run()
     except VloError as error:
         console.print(f'[red]demo: {error}[/]', highlight=False)
         status = 1

@@ -16,7 +16,7 @@ from vlo_ros.events import Frame, FrameTokens
 from vlo_ros.ros.convert import peek_header, to_rgb
 from vlo_ros.ros.image_topic import image_topic
 from vlo_ros.ros.inbox import ImageInbox, WantedImage
-from vlo_ros.ros.lanes import Lanes
+from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
 from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.publishers import StreamPublishers
@@ -82,7 +82,7 @@ class ImageInput:
         self._subscription = node.create_subscription(
             self._type,
             image_topic(node, f'{prefix}image', config.image_transport),
-            self.on_image,
+            surviving(node, notices, self.on_image),
             # REP 2003: sensor data is subscribed best effort. The last five images wait in the
             # middleware; the receive lane looks at stamps alone, so it is never late for them.
             qos_profile_sensor_data,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+
+from vlo_ros.ros.notices import Notices
 
 # One thread for each lane, and two for services that take their time.
 NUM_THREADS = 8
@@ -32,6 +37,24 @@ class Lanes:
     watch: CallbackGroup
     wake_encode: Callable[[], None]
     wake_decode: Callable[[], None]
+
+
+def surviving(node: Node, notices: Notices, callback: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a callback so that a mistake of ours in it does not end the node.
+
+    An exception that leaves a callback ends the executor's spin. Here its traceback is logged
+    once, then counted. What fails because the program is ending is not worth a word.
+    """
+
+    @functools.wraps(callback)
+    def run(*arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except Exception:
+            if node.context.ok():
+                notices.error(callback.__name__, traceback.format_exc())
+
+    return run
 
 
 def make_lanes(node: Node, encode: Callable[[], None], decode: Callable[[], None]) -> Lanes:

@@ -71,3 +71,8 @@ class Notices:
             times = notice.num_unsaid + 1
             self._kinds[kind] = _Notice(now)
             return f'{line} ({times} times in the last {now - notice.said_at:.0f} s)'
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message as one line of bearable length."""
+    return ' '.join(str(error).split())[:200] or type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,8 +15,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from vlo_ros import msg
 from vlo_ros.events import NS_PER_S, Query
 from vlo_ros.ros.convert import to_ns
-from vlo_ros.ros.lanes import Lanes
-from vlo_ros.ros.notices import Notices
+from vlo_ros.ros.lanes import Lanes, surviving
+from vlo_ros.ros.notices import Notices, one_line
 from vlo_ros.ros.publishers import StreamPublishers
 from vlo_ros.ros.statistics import StreamStatistics
 from vlo_ros.stream import Stream
@@ -68,7 +69,7 @@ class QueryDesk:
         self._subscription = node.create_subscription(
             msg.Query,
             topic,
-            self.on_query,
+            surviving(node, notices, self.on_query),
             QUERIES,
             callback_group=lanes.ask,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
@@ -94,7 +95,7 @@ class QueryDesk:
         query_id = query_id or f'q{next(self._numbers)}'
         query = Query(stamp_ns or self._now_on_camera_ns(), text, query_id)
         with self._lock:
-            refusal = self._stream.put_query(query) if self.is_open else 'the node is not active'
+            refusal = self._put(query) if self.is_open else 'the node is not active'
             if refusal is None:
                 self._waiting.append(WaitingQuery(query, time.monotonic(), not stamp_ns))
         if refusal is None:
@@ -102,6 +103,13 @@ class QueryDesk:
         else:
             self._refuse(query, refusal)
         return query_id
+
+    def _put(self, query: Query) -> str | None:
+        try:
+            return self._stream.put_query(query)
+        except Exception as error:
+            self._notices.error('query', traceback.format_exc())
+            return f'the query could not be read: {one_line(error)}'
 
     def settle(self, query: Query) -> None:
         """Take a query that was answered off the list."""

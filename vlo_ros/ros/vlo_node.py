@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import gc
-import signal
+import os
 import threading
 import traceback
 from collections.abc import Callable
@@ -24,15 +24,17 @@ import rclpy
 import torch
 from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger as TriggerService
 
 from vlo_ros.checkpoint import VloModel, load_model
 from vlo_ros.errors import VloError
-from vlo_ros.ros.camera_stream import CameraStream, one_line
-from vlo_ros.ros.lanes import NUM_THREADS, make_lanes
+from vlo_ros.ros.camera_stream import CameraStream
+from vlo_ros.ros.interrupt import until_interrupted
+from vlo_ros.ros.lanes import NUM_THREADS, make_lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
+from vlo_ros.ros.notices import Notices, one_line
 from vlo_ros.ros.params import NodeParameters
 from vlo_ros.ros.reporter import Reporter
 from vlo_ros.ros.warm_up import warm_up
@@ -51,7 +53,7 @@ def transition(body: Callable[[VloNode], None]) -> Transition:
 
     @functools.wraps(body)
     def callback(node: VloNode, state: LifecycleState) -> TransitionCallbackReturn:
-        name = body.__name__.removeprefix('on_')
+        name = node.under_way = body.__name__.removeprefix('on_')
         try:
             body(node)
         except VloError as error:
@@ -63,6 +65,8 @@ def transition(body: Callable[[VloNode], None]) -> Transition:
         else:
             node.failure = ''
             return SUCCESS
+        finally:
+            node.under_way = ''
         node.let_go()
         # Only configure may fail and come back; from elsewhere on_error leads to unconfigured.
         return FAILURE if name == 'configure' else TransitionCallbackReturn.ERROR
@@ -78,6 +82,7 @@ class VloNode(LifecycleNode):
         model: The shared weights, None while unconfigured.
         settings: The node's own settings.
         failure: Why the last transition failed, '' when it did not.
+        under_way: Name of the transition under way, '' for none.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -87,16 +92,20 @@ class VloNode(LifecycleNode):
         self.model: VloModel | None = None
         self.settings = NodeConfig()
         self.failure = ''
+        self.under_way = ''
         super().__init__('vlo', **options)
         self._encoding = threading.Lock()
         self._decoding = threading.Lock()
-        self._lanes = make_lanes(self, self._encode, self._decode)
+        notices = Notices(self.get_logger())
+        self._lanes = make_lanes(
+            self, surviving(self, notices, self._encode), surviving(self, notices, self._decode)
+        )
         self.parameters = NodeParameters(self, self._on_live_change)
         self._reporter = Reporter(self)
         self._reset_all = None
         self.create_timer(
             1.0,
-            self._report,
+            surviving(self, notices, self._report),
             self._lanes.watch,
             clock=Clock(
                 clock_type=ClockType.STEADY_TIME
@@ -217,18 +226,14 @@ def main(args: list[str] | None = None) -> int:
     node = VloNode()
     executor = MultiThreadedExecutor(num_threads=NUM_THREADS)
     executor.add_node(node)
-    try:
+    with until_interrupted():
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        # A terminal and launch both send SIGINT: the second must not break what follows.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    finally:
-        for camera in node.cameras:
-            camera.close()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    for camera in node.cameras:
+        camera.close()
+    rclpy.try_shutdown()
+    if node.under_way == 'configure':
+        os._exit(0)  # weights that are being loaded cannot be told to stop
+    return 0  # the lanes come to an end by themselves; what they hold is alive until then
 
 
 if __name__ == '__main__':
