@@ -22,7 +22,8 @@ FORMATS = (torch.float32, torch.bfloat16)
 @cache
 def is_available() -> bool:
     """Whether both operations exist here and give the product they should."""
-    if platform.machine() not in ('x86_64', 'AMD64') or not torch.backends.mkldnn.is_available():
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if platform.machine() not in ('x86_64', 'AMD64') or not has_onednn:
         return False
     inputs_MK = torch.linspace(-1, 1, 48).view(3, 16)
     weight_NK = torch.linspace(-1, 1, 128).view(8, 16)

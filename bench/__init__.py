@@ -1,0 +1,1 @@
+"""Benchmarks: one command each; every figure names device, versions and commit."""
