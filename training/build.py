@@ -15,7 +15,7 @@ from training.model import StreamModel, add_lora, init_connector
 from training.recipe import ModelRecipe, Recipe, ScratchRecipe
 from training.tokenizer import train_tokenizer
 from vlo_ros.adapter import attach_adapter
-from vlo_ros.checkpoint import load_base, local_folder
+from vlo_ros.checkpoint import load_base, load_connector, local_folder
 from vlo_ros.config import ModelConfig
 from vlo_ros.connector import make_connector
 from vlo_ros.errors import CheckpointError, ConfigError
@@ -60,6 +60,8 @@ def build_trainee(recipe: Recipe, features_dim: int, texts: Iterable[str]) -> Tr
         model = _scratch_model(recipe.scratch, tokenizer, attention_of(recipe))
     model.connector = make_connector(features_dim, model.config.hidden_size)
     init_connector(model.connector, getattr(model.config, 'initializer_range', 0.02))
+    if recipe.model.connector:
+        load_connector(model.connector, Path(recipe.model.connector))
     if recipe.model.adapter:
         model = attach_adapter(
             model, local_folder('adapter', recipe.model.adapter, None), trainable=True

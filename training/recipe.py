@@ -28,6 +28,9 @@ class ModelRecipe(Checked):
     )
     vision: str = setting('', 'vision tower of the features; named in the trained model')
     adapter: str | None = setting(None, 'LoRA and connector to begin with: folder or hub name')
+    connector: str | None = setting(
+        None, 'connector (.safetensors) to begin with, when there is no adapter'
+    )
     variant: str = setting('live1+', 'frame tokens', choices=('live1+', 'live1'))
     attention: str = setting(
         'auto',
