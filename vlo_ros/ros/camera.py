@@ -183,9 +183,7 @@ class CameraNode(Node):
             )
         try:
             self._publisher.publish(message)
-        except (
-            rclpy_implementation.RCLError
-        ) as error:  # the middleware is overrun, or the program is ending
+        except RCLError as error:  # the middleware is overrun, or the program is ending
             if self.context.ok():
                 self._notices.warn('publish', f'an image was not sent: {one_line(error)}')
 
