@@ -155,7 +155,7 @@ def test_a_query_that_cannot_be_asked_is_named(text: str) -> None:
 def test_when_time_goes_back_the_stream_starts_anew(caplog: pytest.LogCaptureFixture) -> None:
     frames = frames_of(number=20)
     with caplog.at_level(logging.WARNING):
-        events = run([*frames, *frames], [NARRATE, Query(100 * NS_PER_S, 'At the end?')])
+        events = run([*frames, *frames], [Query(100 * NS_PER_S, 'At the end?'), NARRATE])
     assert 'the stream starts anew' in caplog.text
     again = next(i for i, e in enumerate(events) if i and e.get('index') == 0)
     # The second time nobody asks for narration; the question of the end is not lost.

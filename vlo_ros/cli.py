@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vlo_ros import __version__, person_commands
+from vlo_ros import __version__, person_commands, training_commands
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import BUNDLED, ModelConfig, StreamConfig, load_config
 from vlo_ros.config_options import config_of_parts, parse_settings
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={'help_option_names': ['-h', '--help']},
 )
 app.add_typer(person_commands.app)
+app.add_typer(training_commands.app)
 
 
 def main() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import typer
@@ -22,14 +23,9 @@ def tells_errors_in_one_line(command: Command) -> Command:
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
         debug = bool(options.get('debug'))
-        logging.basicConfig(format='vlo: %(message)s', level=logging.WARNING)
-        logging.getLogger('vlo_ros').setLevel(logging.DEBUG if debug else logging.WARNING)
-        if not debug:
-            # What libraries mutter about their own future is nothing a person here can change.
-            warnings.simplefilter('ignore')
-            os.environ.setdefault('TRANSFORMERS_VERBOSITY', 'error')
         try:
-            command(*args, **options)
+            with _log_on_stderr(debug):
+                command(*args, **options)
         except VloError as error:
             if debug:
                 raise
@@ -40,3 +36,23 @@ def tells_errors_in_one_line(command: Command) -> Command:
             raise typer.Exit(130) from error
 
     return cast(Command, run)
+
+
+@contextlib.contextmanager
+def _log_on_stderr(debug: bool) -> Iterator[None]:
+    """Show our own log lines; of what libraries mutter only errors, unless debugging."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter('vlo: %(message)s'))
+    ours, root, silent = logging.getLogger('vlo_ros'), logging.getLogger(), logging.NullHandler()
+    ours.addHandler(handler)
+    root.addHandler(silent)
+    ours.setLevel(logging.DEBUG if debug else logging.WARNING)
+    if not debug:
+        warnings.simplefilter('ignore')
+        os.environ.setdefault('TRANSFORMERS_VERBOSITY', 'error')
+        logging.getLogger('torch.utils._pytree').setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        root.removeHandler(silent)
