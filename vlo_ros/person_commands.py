@@ -7,12 +7,14 @@ the arguments behind its name; `vlo chat --help` is its own help.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vlo_ros.command_errors import tells_errors_in_one_line
-from vlo_ros.config import BUNDLED
+from vlo_ros.config import BUNDLED, load_config
+from vlo_ros.config_options import parse_settings
 from vlo_ros.errors import VloError
 
 app = typer.Typer()
@@ -41,6 +43,60 @@ def doctor(
     from vlo_ros.doctor.command import run_doctor
 
     run_doctor(model, image, transport, node, seconds, as_json=as_json)
+
+
+@app.command()
+@tells_errors_in_one_line
+def annotate(
+    bag: Annotated[Path, typer.Argument(help='rosbag2: folder, .mcap or .db3')],
+    output: Annotated[
+        Path, typer.Option('--output', '-o', help='folder of the copy; must not exist')
+    ],
+    model: Annotated[str, typer.Option(help=f'model YAML, or {BUNDLED}')] = BUNDLED,
+    topic: Annotated[str | None, typer.Option(help='image topic, where there are several')] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(help='what to ask, one {"time": seconds, "text": "..."} a line'),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option('--set', help='a setting, e.g. --set frame_fps=4; may be repeated'),
+    ] = None,
+    node: Annotated[str, typer.Option(help='in front of the topics that are added')] = '/vlo',
+    storage: Annotated[
+        str, typer.Option(help='mcap or sqlite3; without it what the bag has')
+    ] = '',
+) -> None:
+    """Copy a bag with decisions, responses and overlay pictures added, for any bag tool."""
+    config = load_config(model, **parse_settings(settings or []))
+
+    from vlo_ros.annotate_command import run_annotate
+
+    run_annotate(bag, config, output, queries, topic, node, storage)
+
+
+@app.command(context_settings=PASS_ON)
+@tells_errors_in_one_line
+def latency(
+    context: typer.Context,
+    bag: Annotated[
+        Path | None, typer.Argument(help='a bag recorded while the node ran; or give --live')
+    ] = None,
+    live: Annotated[bool, typer.Option('--live', help='of the running node')] = False,
+    as_json: Annotated[bool, typer.Option('--json', help='for programs')] = False,
+) -> None:
+    """Percentiles from capture to decision, first token and finished response."""
+    if live == (bag is not None):
+        raise VloError('latency: give either a bag or --live')
+    if bag is None:
+        run_ros_program('latency', [*context.args, *(['--json'] if as_json else [])])
+        return
+    if context.args:
+        raise VloError(f'latency: {context.args[0]} is unknown')
+
+    from vlo_ros.latency import print_report, read_bag
+
+    print_report(read_bag(bag), as_json=as_json)
 
 
 @app.command(context_settings=PASS_ON)

@@ -42,6 +42,11 @@ class BagRecording:
         topics = self._read_index()
         self.topic = choose_topic(path, topics, topic)
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether its index is missing, so that it is read from what is left."""
+        return bool(self._damage)
+
     def frames(self, sampler: Sampler) -> Iterator[Frame]:
         """Yield the wanted images; one that is damaged is left out and said once."""
         messages = self._messages()
