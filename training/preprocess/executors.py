@@ -97,7 +97,7 @@ def run_on_ray(
                 logging_level='ERROR',
                 log_to_driver=False,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # a cluster that does not start raises just that
             raise ConfigError(f'--executor ray: {one_line(error)}') from error
     needs_gpu = settings.model.device != 'cpu' and ray.cluster_resources().get('GPU', 0) >= 1
     task = ray.remote(num_cpus=1, num_gpus=int(needs_gpu), max_retries=3)(process)

@@ -7,9 +7,9 @@ int64 (N,), the capture time of each frame. Official `UID.pt` files stand beside
 # Shapes: N frames, F tokens per frame, V vision dim.
 from __future__ import annotations
 
+import json
 import os
 import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from training.features import TENSOR, FeatureError
 from vlo_ros.errors import one_line
 
 STAMPS = 'stamps_ns'
+HEADER = 'recording'
 SUFFIX = '.safetensors'
 OFFICIAL_SUFFIX = '.pt'
 PARTIAL = '.partial'
+WRONG_CONTENT = (RuntimeError, ValueError, TypeError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def write_features(
         FeatureError: It cannot be written.
     """
     partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
-    fields = {name: str(value) for name, value in vars(header).items() if name != 'num_frames'}
+    # One key: safetensors writes several in an order that changes from run to run.
+    fields = {HEADER: json.dumps({k: v for k, v in vars(header).items() if k != 'num_frames'})}
     tensors = {TENSOR: features_NFV.to(torch.bfloat16).contiguous(), STAMPS: stamps_ns}
     try:
         save_file(tensors, partial, fields)
@@ -87,8 +90,9 @@ def read_header(path: Path) -> Header:
             return Header(len(features))
         with safe_open(str(path), 'pt') as file:
             num_frames = file.get_slice(TENSOR).get_shape()[0]
-            return _header_of(num_frames, file.metadata() or {})
-    except (OSError, SafetensorError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            fields = json.loads((file.metadata() or {}).get(HEADER, '{}'))
+            return Header(num_frames, **fields)
+    except (OSError, SafetensorError, *WRONG_CONTENT) as error:
         raise FeatureError(f'{path}: damaged: {one_line(error)}') from error
 
 
@@ -113,16 +117,3 @@ def find_file(folder: Path, uid: str) -> Path | None:
         if path.is_file():
             return path
     return None
-
-
-def _header_of(num_frames: int, fields: Mapping[str, str]) -> Header:
-    return Header(
-        num_frames=num_frames,
-        source=fields.get('source', ''),
-        fps=float(fields.get('fps', 0)),
-        tower=fields.get('tower', ''),
-        gaps=fields.get('gaps', ''),
-        damage=fields.get('damage', ''),
-        hole_s=float(fields.get('hole_s', 0)),
-        num_parts=int(fields.get('num_parts', 1)),
-    )

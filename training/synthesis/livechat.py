@@ -13,7 +13,7 @@ from training.synthesis.prompts import FREE, LivechatPrompt
 from training.synthesis.request import Cache, Engine, Request, Tally, ask_all, derive_seed
 
 OPEN = '...'
-_LINE = re.compile(r'^\W*(\d+(?:\.\d+)?)\s*s?\s*[:,-]?\s*(User|Assistant)\W*:\s*(.*)$')
+_LINE = re.compile(r'^\W*(\d+(?:\.\d+)?)\s*s?\W*(User|Assistant)\W*:\W*?(\S.*)?$')
 _OFFICIAL_LINE = re.compile(r'(\d+(?:\.\d+)?)s?\s*(User|Assistant):(.*)$')
 
 
@@ -190,7 +190,7 @@ def _spoken(text: str) -> list[tuple[float, str, str]]:
         match = _LINE.match(row.strip())
         if match:
             time, role, content = match.groups()
-            spoken.append((float(time), role.lower(), content.strip().strip('"').strip()))
+            spoken.append((float(time), role.lower(), (content or '').strip(' "*')))
         elif spoken and row.strip() and not row.lstrip().startswith(('```', '---', '(', '[')):
             time_s, role, content = spoken[-1]
             spoken[-1] = (time_s, role, f'{content} {row.strip()}'.strip())

@@ -38,7 +38,13 @@ def test_spawned_workers(settings, recordings, here):
 @pytest.mark.filterwarnings('ignore')  # Ray's own, about its future
 @pytest.mark.skipif(importlib.util.find_spec('ray') is None, reason='ray is not installed')
 def test_a_ray_cluster_on_this_machine(settings, recordings, here):
-    assert summary(run_on_ray(settings(threads=1), find_jobs([recordings]), workers=1)) == here
+    try:
+        found = summary(run_on_ray(settings(threads=1), find_jobs([recordings]), workers=1))
+    except ConfigError as error:
+        if 'timed out during startup' in str(error):
+            pytest.skip('this machine is too busy for Ray to start within the 30 s it allows')
+        raise
+    assert found == here
 
 
 @pytest.mark.slow

@@ -54,7 +54,10 @@ class ChatServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+
+        self.http = Server(('127.0.0.1', 0), Handler)
         self.http.daemon_threads = True
         self.url = f'http://127.0.0.1:{self.http.server_port}/v1'
 

@@ -31,7 +31,7 @@ GOOD = """Sure!
 4.5s User: What now?
 4.5s Assistant: You boil
 water.
-**10s** Assistant: "You pour."
+**10s** **Assistant:** "You pour."
 20.1s User: Where is it?
 20.1s Assistant: Here.
 62s Assistant: ...
