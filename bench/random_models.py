@@ -138,22 +138,22 @@ def speaking_at(indices: Collection[int]) -> Iterator[None]:
     from vlo_ros import decoder
 
     judged: list[int] = []
-    step = decoder.StreamDecoder.step
+    plan = decoder.StreamDecoder.plan
 
-    def noting_step(self: Any, events: Sequence[Event]) -> Any:
+    def noting_plan(self: Any, events: Sequence[Event]) -> Any:
         judged[:] = [event.index for event in events if isinstance(event, FrameTokens)]
-        yield from step(self, events)
+        yield from plan(self, events)
 
     def scripted(logits_NK: torch.Tensor, silence_id: int, thresholds: Sequence[float]) -> Any:
         verdicts = decision.decide(logits_NK, silence_id, thresholds)
-        return [
-            (p_silence, index not in indices)
-            for index, (p_silence, _) in zip(judged, verdicts, strict=False)
-        ]
+        # Of several streams in one batch none may speak: whose frames these are is not known.
+        spoken = [index in indices for index in judged[: len(verdicts)]] if indices else []
+        spoken += [False] * (len(verdicts) - len(spoken))
+        return [(p, not speaks) for (p, _), speaks in zip(verdicts, spoken, strict=True)]
 
     with (
         mock.patch.object(decoder, 'decide', scripted),
-        mock.patch.object(decoder.StreamDecoder, 'step', noting_step),
+        mock.patch.object(decoder.StreamDecoder, 'plan', noting_plan),
     ):
         yield
 

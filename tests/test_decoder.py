@@ -413,7 +413,7 @@ def _says(decoder, token_id):
     feed = decoder._next_token
 
     def says(ids):
-        feed(ids)
+        yield from feed(ids)
         return token_id
 
     return says

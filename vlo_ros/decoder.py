@@ -7,9 +7,11 @@ the weights it runs on are shared.
 # Shapes: F tokens per frame, D hidden dim, T tokens, N frames, K vocabulary.
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import torch
 
@@ -31,6 +33,10 @@ from vlo_ros.events import (
 )
 from vlo_ros.language_model import LanguageModel
 from vlo_ros.template import ASSISTANT, CLOSE_STREAM, OPEN_STREAM, USER, Template
+
+T = TypeVar('T')
+# Yields forwards, to be answered with logits (R, K), and outcomes.
+Plan: TypeAlias = Generator[Segment | Outcome, torch.Tensor, T]
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,14 @@ class StreamDecoder:
         return self.cache.num_evicted
 
     def step(self, events: Sequence[Event]) -> Generator[Outcome, None, None]:
-        """Feed events in order and yield what follows from them.
+        """Feed events in order and yield what follows from them; see `plan`."""
+        yield from carry_out(self.plan(events), self.language)
+
+    def plan(self, events: Sequence[Event]) -> Plan[None]:
+        """Feed events in order: yield each forward that is needed, and what follows from it.
+
+        Who drives the plan does the forward, alone or together with those of other streams, and
+        sends the logits back.
 
         Args:
             events: One query; or frames, judged together up to the first that speaks (the rest
@@ -147,7 +160,7 @@ class StreamDecoder:
             yield from self._judge(frames)
             return
         self._fit(frames[:1])
-        logits_1K = self._feed(frames[:1])
+        logits_1K = yield from self._feed(frames[:1])
         ((p_silence, _),) = decide(logits_1K, self.template.silence_id, [0.0])
         self.unjudged = frames[1:]
         if asks_first:
@@ -161,10 +174,10 @@ class StreamDecoder:
 
     # -- frames ----------------------------------------------------------------------------
 
-    def _judge(self, frames: list[FrameTokens]) -> Iterator[Outcome]:
+    def _judge(self, frames: list[FrameTokens]) -> Plan[None]:
         """Draft silence for all frames, feed them at once, accept up to the first that speaks."""
         frames, self.unjudged = self._fit(frames)
-        logits_NK = self._feed(frames)
+        logits_NK = yield from self._feed(frames)
         thresholds = [
             self.config.threshold_after(self._spoke and not row) for row in range(len(frames))
         ]
@@ -214,7 +227,7 @@ class StreamDecoder:
     def _closes_with_eos(self) -> bool:
         return self.config.protocol != 'official' or self._pending[-1] == self.template.eos_id
 
-    def _feed(self, frames: list[FrameTokens]) -> torch.Tensor:
+    def _feed(self, frames: list[FrameTokens]) -> Plan[torch.Tensor]:
         """Feed frames in one forward; return the logits (N, K) at the last token of each."""
         template, language = self.template, self.language
         opening, opens_turn = self._opening()
@@ -227,7 +240,7 @@ class StreamDecoder:
             length += len(before) + template.frame_num_tokens
             read_rows.append(length - 1)
         base = self.cache.length
-        (logits_NK,) = language.forward([Segment(torch.cat(parts), self.cache, tuple(read_rows))])
+        logits_NK = yield Segment(torch.cat(parts), self.cache, tuple(read_rows))
         for row, end in enumerate(read_rows):
             position = base + end + 1 - template.frame_num_tokens
             if self._pins_next_frame:
@@ -253,7 +266,7 @@ class StreamDecoder:
 
     # -- words -----------------------------------------------------------------------------
 
-    def _answer(self, query: Query) -> Iterator[Outcome]:
+    def _answer(self, query: Query) -> Plan[None]:
         ask = USER + self.template.plain(query.text) + ASSISTANT
         yield from self._respond(ask, Trigger.QUERY, query, query.stamp_ns, None)
 
@@ -279,7 +292,7 @@ class StreamDecoder:
         query: Query | None,
         stamp_ns: int,
         p_silence: float | None,
-    ) -> Iterator[Outcome]:
+    ) -> Plan[None]:
         """Feed the prompt, then decode greedily until end of turn, limit or cancellation.
 
         Cancelled or failed before the prompt is fed, it leaves no trace in the stream.
@@ -293,7 +306,7 @@ class StreamDecoder:
             fed = self._prompt(ask, trigger)
         try:
             while not self.should_stop():
-                token_id = self._next_token(fed)
+                token_id = yield from self._next_token(fed)
                 ids.append(token_id)
                 fed = [token_id]
                 if token_id == self.template.eos_id:
@@ -339,10 +352,9 @@ class StreamDecoder:
         self._run, self._is_first_run, self._stream_open = '', False, False
         self._spoke = True
 
-    def _next_token(self, ids: list[int]) -> int:
+    def _next_token(self, ids: list[int]) -> Plan[int]:
         """Feed `ids` and return the most likely id to follow."""
-        segment = Segment(self.language.embed(ids), self.cache, (len(ids) - 1,))
-        (logits_1K,) = self.language.forward([segment])
+        logits_1K = yield Segment(self.language.embed(ids), self.cache, (len(ids) - 1,))
         return int(logits_1K.argmax())
 
     # -- a stream without end --------------------------------------------------------------
@@ -383,3 +395,16 @@ class StreamDecoder:
         self.cache.truncate(self._pinned + self.template.frame_num_tokens)
         self._frame_starts = deque([_FrameStart(self._pinned, opens_turn=True)])
         self._pending, self._run, self._stream_open = [], '', True
+
+
+def carry_out(plan: Plan[None], language: LanguageModel) -> Generator[Outcome, None, None]:
+    """Do a plan's forwards one by one and yield its outcomes."""
+    with contextlib.closing(plan):
+        for item in plan:
+            while isinstance(item, Segment):
+                (logits_RK,) = language.forward([item])
+                try:
+                    item = plan.send(logits_RK)
+                except StopIteration:
+                    return
+            yield item

@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from vlo_ros.attention import Segment
 from vlo_ros.backlog import Backlog
 from vlo_ros.checkpoint import VloModel
 from vlo_ros.config import StreamConfig
-from vlo_ros.decoder import StreamDecoder
+from vlo_ros.decoder import Plan, StreamDecoder, carry_out
 from vlo_ros.errors import ConfigError
 from vlo_ros.events import Decision, FrameTokens, Outcome, Query, Verdict
 
@@ -72,6 +73,10 @@ class Stream:
             self.cancel()
         return None
 
+    def withdraw(self, query: Query) -> bool:
+        """Take back a query that still waits; False when its answer has begun or ended."""
+        return self._backlog.withdraw(query)
+
     def cancel(self) -> None:
         """Stop the response being decoded between two tokens."""
         self._cancelled.set()
@@ -82,16 +87,30 @@ class Stream:
         Args:
             flush: Also answer queries behind which no frame waits.
         """
+        return carry_out(self.plan(flush=flush), self.decoder.language)
+
+    def plan(self, *, flush: bool = False) -> Plan[None]:
+        """As `advance`, but leave the forwards to the caller, who may join those of streams."""
         while events := self._backlog.take(self._chunk.size(self.backlog_frames), flush=flush):
             self._cancelled.clear()
             try:
-                with contextlib.closing(self.decoder.step(events)) as outcomes:
-                    for outcome in outcomes:
-                        if isinstance(outcome, Decision):
-                            self._chunk.observe(outcome.verdict is not Verdict.SILENT)
-                        yield outcome
+                with contextlib.closing(self.decoder.plan(events)) as plan:
+                    yield from self._observe(plan)
             finally:
                 self._backlog.put_back(self.decoder.unjudged)
+
+    def _observe(self, plan: Plan[None]) -> Plan[None]:
+        """Pass a plan on, learning from its decisions."""
+        for item in plan:
+            while isinstance(item, Segment):
+                logits_RK = yield item
+                try:
+                    item = plan.send(logits_RK)
+                except StopIteration:
+                    return
+            if isinstance(item, Decision):
+                self._chunk.observe(item.verdict is not Verdict.SILENT)
+            yield item
 
     def reset(self) -> None:
         """Forget everything, what waits included, and apply the settings given meanwhile.
