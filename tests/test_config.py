@@ -78,6 +78,17 @@ def test_changes_override_the_file(tmp_path: Path) -> None:
     assert config.model.variant == 'live1'
 
 
+def test_paths_of_the_command_line_start_where_it_is_typed(tmp_path: Path) -> None:
+    (tmp_path / 'llm').mkdir()
+    path = write(tmp_path, {'model': {'llm': 'llm'}})
+    model = load_config(path, llm='./llm', connector='c.safetensors').model
+    assert (model.llm, model.connector) == ('./llm', 'c.safetensors')
+
+
+def test_empty_sections_are_the_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, 'model:\nstream:\n')) == VloConfig()
+
+
 @pytest.mark.parametrize(
     ('content', 'says'),
     [
@@ -92,6 +103,13 @@ def test_changes_override_the_file(tmp_path: Path) -> None:
         ({'stream': {'frame_fps': '2'}}, "'2' is not a float"),
         ({'stream': {'frame_fps': True}}, 'True is not a float'),
         ({'stream': {'max_new_tokens': 1.5}}, '1.5 is not a int'),
+        ({'stream': {'frame_fps': 10**400}}, 'frame_fps: the number is too large'),
+        ({'stream': {'frame_fps': float('inf')}}, 'frame_fps: inf is outside'),
+        ({'stream': {'silence_threshold': 1.02}}, r'1\.02 is outside 0\.0 to 1\.01'),
+        ({'stream': {'chunk': '\u00b2'}}, "neither 'auto' nor 1 to 256"),
+        ({'stream': {'chunk': 257}}, "'257' is neither 'auto' nor 1 to 256"),
+        ({'stream': False}, "section 'stream' must be a mapping"),
+        ({'model': {'llm': ['a']}}, r"model\.llm: \['a'\] is not a str"),
         ({'stream': {'chunk': 'many'}}, "'many' is neither 'auto' nor 1 to 256"),
         ({'stream': {'protocol': 'newest'}}, "'newest' is not one of 'template', 'official'"),
         ({'model': {'variant': 'live2'}}, "'live2' is not one of 'live1\\+', 'live1'"),

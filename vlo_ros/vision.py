@@ -56,9 +56,11 @@ def letterbox(image_HWC: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
     """Fit an RGB image into a black square: uint8 (H, W, 3) -> uint8 (3, S, S).
 
     As the published preparation: the long side becomes S, the other keeps the ratio rounded to an
-    even number, bicubic, centred. A square image of the right size is returned as it is.
+    even number, bicubic, centred; the bars begin at even rows and columns. A square image of the right size is returned as it is.
     """
-    image_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC)).permute(2, 0, 1)
+    # A message's pixels are read-only, which torch only takes with a warning.
+    writable_HWC = np.require(image_HWC, requirements=('C', 'W'))
+    image_CHW = torch.from_numpy(writable_HWC).permute(2, 0, 1)
     height, width = image_CHW.shape[1:]
     if height == width == size:
         return image_CHW.contiguous()
@@ -71,7 +73,8 @@ def letterbox(image_HWC: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
         image_CHW[None], (new_height, new_width), mode='bicubic', antialias=True
     )[0]
     square_CSS = torch.zeros(3, size, size, dtype=torch.uint8)
-    top, left = (size - new_height) // 2, (size - new_width) // 2
+    # FFmpeg pads pictures whose colour has half the resolution: an odd offset is rounded down.
+    top, left = (size - new_height) // 4 * 2, (size - new_width) // 4 * 2
     square_CSS[:, top : top + new_height, left : left + new_width] = resized_CHW
     return square_CSS
 
