@@ -82,6 +82,15 @@ class Backlog:
             num_before = sum(frame.stamp_ns < query.stamp_ns for frame in self._frames)
             return self._pop_frames(min(max_frames, num_before))
 
+    def withdraw(self, query: Query) -> bool:
+        """Take back a query that still waits; False when it is gone."""
+        with self._lock:
+            for place, waiting in enumerate(self._queries):
+                if waiting is query:
+                    del self._queries[place]
+                    return True
+            return False
+
     def put_back(self, frames: Sequence[FrameTokens]) -> None:
         """Return frames that were taken but not judged to the front."""
         with self._lock:

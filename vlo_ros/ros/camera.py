@@ -31,7 +31,7 @@ from vlo_ros.ros.convert import (
     to_time,
 )
 from vlo_ros.ros.image_topic import image_topic
-from vlo_ros.ros.interrupt import until_interrupted
+from vlo_ros.ros.interrupt import RCLError, until_interrupted
 from vlo_ros.ros.notices import Notices, one_line
 from vlo_ros.ros.params import declare_once
 from vlo_ros.sampling import Sampler, Sampling

@@ -20,6 +20,7 @@ from vlo_ros.checkpoint import VloModel
 from vlo_ros.config import StreamConfig
 from vlo_ros.errors import ConfigError, VloError
 from vlo_ros.events import Decision, Finish, Outcome, Partial, Response, Verdict
+from vlo_ros.ros.ask_action import AskAction
 from vlo_ros.ros.image_input import ImageInput
 from vlo_ros.ros.lanes import Lanes
 from vlo_ros.ros.node_config import NodeConfig
@@ -85,6 +86,7 @@ class CameraStream:
         self.queries = QueryDesk(
             node, f'~/{prefix}query', self.stream, *shared, lambda: self.images.newest_ns
         )
+        topics.ask = AskAction(node, f'~/{prefix}ask', self.queries, lanes, self._stop_answer)
         self._reset_service = node.create_service(
             TriggerService, f'~/{prefix}reset', self.on_reset, callback_group=lanes.serve
         )
@@ -215,6 +217,11 @@ class CameraStream:
         response.message = '' if response.success else 'the decoder is still busy'
         return response
 
+    def _stop_answer(self, query_id: str) -> None:
+        """End an answer between two tokens, or take its query back before it has begun."""
+        if not self.queries.withdraw(query_id, 'the goal was canceled or its time was over'):
+            self.stream.cancel()
+
     def _restart(self) -> None:
         self._have_forgotten('the camera started afresh')
 
@@ -266,6 +273,7 @@ class CameraStream:
         self.images.destroy()
         self.queries.destroy()
         self._node.destroy_service(self._reset_service)
+        self.topics.ask.destroy()
         self.topics.destroy()
 
     # -- watching --------------------------------------------------------------------------

@@ -166,6 +166,7 @@ class ImageInput:
         except SourceError as error:
             self._reject(str(error))
             return None
+        self._topics.overlay.keep(image.stamp_ns, pixels)
         return Frame(image.stamp_ns, image.index, pixels)
 
     def _reject(self, line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration
 from rclpy.clock import Clock
@@ -14,7 +15,11 @@ from std_msgs.msg import Header
 from vlo_ros import msg
 from vlo_ros.events import Decision, Finish, Partial, Response, Trigger, Verdict
 from vlo_ros.ros.convert import NS_PER_S, to_time
+from vlo_ros.ros.overlay_topic import OverlayTopic
 from vlo_ros.ros.statistics import StreamStatistics
+
+if TYPE_CHECKING:
+    from vlo_ros.ros.ask_action import AskAction
 
 # Sentences are few and none may be lost, not even when a hundred queries are refused at once.
 SENTENCES = QoSProfile(depth=1000)
@@ -45,7 +50,7 @@ class StreamPublishers:
     """
 
     def __init__(self, node, prefix: str, statistics: StreamStatistics) -> None:
-        """Create the publishers `PREFIXresponse` and so on."""
+        """Create the publishers `PREFIXresponse` and so on; `ask` is set by who offers it."""
         self._node = node
         self._statistics = statistics
         self._clock: Clock = node.get_clock()
@@ -53,6 +58,8 @@ class StreamPublishers:
         self._newest_frame_id = ''
         self._sequence = 0
         self._first_token_ns: int | None = None
+        self.overlay = OverlayTopic(node, f'{prefix}overlay')
+        self.ask: AskAction | None = None
 
         def publisher(message_type, name: str, qos: QoSProfile):
             return node.create_publisher(
@@ -70,11 +77,13 @@ class StreamPublishers:
         """Take the publishers off the graph."""
         for publisher in (self._response, self._partial, self._decision):
             self._node.destroy_publisher(publisher)
+        self.overlay.destroy()
 
     def has_listeners(self) -> bool:
         """Whether anybody subscribes to anything that comes of judging a frame."""
         publishers = (self._response, self._partial, self._decision)
-        return any(publisher.get_subscription_count() for publisher in publishers)
+        has_subscribers = any(publisher.get_subscription_count() for publisher in publishers)
+        return has_subscribers or self.overlay.has_watchers()
 
     def note_frame_id(self, stamp_ns: int, frame_id: str) -> None:
         """Remember which camera took the frame; what is said about it carries its frame_id."""
@@ -87,16 +96,16 @@ class StreamPublishers:
         """Publish the verdict on one frame."""
         latency_ns = self._now_ns() - decision.stamp_ns
         self._statistics.decision_latency.add_ns(latency_ns)
-        self._decision.publish(
-            msg.Decision(
-                header=self._header(decision.stamp_ns),
-                frame_index=max(decision.index, 0),
-                verdict=VERDICTS[decision.verdict],
-                silence_probability=_or_nan(decision.p_silence),
-                silence_threshold=threshold,
-                latency=_duration(latency_ns),
-            )
+        message = msg.Decision(
+            header=self._header(decision.stamp_ns),
+            frame_index=max(decision.index, 0),
+            verdict=VERDICTS[decision.verdict],
+            silence_probability=_or_nan(decision.p_silence),
+            silence_threshold=threshold,
+            latency=_duration(latency_ns),
         )
+        self._decision.publish(message)
+        self.overlay.on_decision(message)
 
     def partial(self, partial: Partial) -> None:
         """Publish a sentence that grows, and note when its first token came."""
@@ -104,13 +113,16 @@ class StreamPublishers:
             self._first_token_ns = self._now_ns()
             latency_ns = self._first_token_ns - partial.frame_stamp_ns
             self._statistics.first_token_latency.add_ns(latency_ns)
-        if self._partial.get_subscription_count():
+        is_awaited = self.ask is not None and self.ask.has_goals()
+        if is_awaited or self._partial.get_subscription_count():
             message = self._sentence(partial, partial.num_tokens)
             message.state = msg.Response.STATE_PARTIAL
             self._partial.publish(message)
+            if self.ask is not None:
+                self.ask.on_partial(message)
 
-    def response(self, response: Response, reason: str = '') -> msg.Response:
-        """Publish a finished sentence; return the message."""
+    def response(self, response: Response, reason: str = '') -> None:
+        """Publish a finished sentence."""
         now_ns = self._now_ns()
         self._statistics.publish_latency.add_ns(now_ns - response.frame_stamp_ns)
         self._statistics.responses += 1
@@ -120,13 +132,13 @@ class StreamPublishers:
         message.reason = reason
         if self._first_token_ns is None:
             message.first_token_stamp = message.finished_stamp
-        self._response.publish(message)
+        self._tell(message)
+        self.overlay.on_response(message)
         self._sequence += 1
         self._first_token_ns = None
-        return message
 
-    def refuse(self, query_id: str, stamp_ns: int, reason: str) -> msg.Response:
-        """Tell who asked that there will be no answer, and why; return the message."""
+    def refuse(self, query_id: str, stamp_ns: int, reason: str) -> None:
+        """Tell who asked that there will be no answer, and why."""
         now = to_time(self._now_ns())
         message = msg.Response(
             header=Header(stamp=to_time(stamp_ns), frame_id=self._newest_frame_id),
@@ -139,8 +151,12 @@ class StreamPublishers:
             first_token_stamp=now,
             finished_stamp=now,
         )
+        self._tell(message)
+
+    def _tell(self, message: msg.Response) -> None:
         self._response.publish(message)
-        return message
+        if self.ask is not None:
+            self.ask.on_response(message)
 
     def _sentence(self, outcome: Partial | Response, num_tokens: int) -> msg.Response:
         message = msg.Response(

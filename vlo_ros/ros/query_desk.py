@@ -111,6 +111,16 @@ class QueryDesk:
             self._notices.error('query', traceback.format_exc())
             return f'the query could not be read: {one_line(error)}'
 
+    def withdraw(self, query_id: str, reason: str) -> bool:
+        """Refuse a query that still waits; False when its answer has begun or ended."""
+        with self._lock:
+            waiting = next((w for w in self._waiting if w.query.query_id == query_id), None)
+        if waiting is None or not self._stream.withdraw(waiting.query):
+            return False
+        self.settle(waiting.query)
+        self._refuse(waiting.query, reason)
+        return True
+
     def settle(self, query: Query) -> None:
         """Take a query that was answered off the list."""
         with self._lock:

@@ -1,0 +1,108 @@
+"""The action ~/ask: one question, its growing answer as feedback, its answer as result."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.clock import Clock, ClockType
+from rclpy.task import Future
+
+from vlo_ros import msg
+from vlo_ros.action import Ask
+from vlo_ros.ros.convert import to_ns
+from vlo_ros.ros.lanes import Lanes
+from vlo_ros.ros.query_desk import QueryDesk
+
+
+class AskAction:
+    """Serves ~/ask of one stream on top of its query desk.
+
+    The answer also appears on ~/response, like that to any query. Canceling a goal, or its
+    timeout, stops the sentence if it is being decoded; the result then holds what was said.
+    """
+
+    def __init__(
+        self, node, name: str, queries: QueryDesk, lanes: Lanes, stop: Callable[[str], None]
+    ) -> None:
+        """Offer the action.
+
+        Args:
+            node: The node.
+            name: Of the action.
+            queries: Where questions go.
+            lanes: The executor threads.
+            stop: Given a query_id, ends its answer, or takes the query back before it has begun.
+        """
+        self._node = node
+        self._queries = queries
+        self._stop = stop
+        self._numbers = itertools.count(1)
+        self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
+        self._lanes = lanes
+        self._server = ActionServer(
+            node,
+            Ask,
+            name,
+            self._serve,
+            goal_callback=lambda goal: GoalResponse.ACCEPT,
+            cancel_callback=self._cancel,
+            callback_group=lanes.serve,
+        )
+
+    def destroy(self) -> None:
+        """Withdraw the action."""
+        self._server.destroy()
+
+    def has_goals(self) -> bool:
+        """Whether anybody waits for an answer here."""
+        return bool(self._goals)
+
+    def on_partial(self, message: msg.Response) -> None:
+        """Pass a growing answer on to who asked."""
+        if message.query_id in self._goals:
+            goal, _ = self._goals[message.query_id]
+            goal.publish_feedback(Ask.Feedback(partial_text=message.text))
+
+    def on_response(self, message: msg.Response) -> None:
+        """Give an ended answer to who asked."""
+        if message.query_id in self._goals:
+            _, answered = self._goals[message.query_id]
+            if not answered.done():
+                answered.set_result(message)
+
+    async def _serve(self, goal: ServerGoalHandle) -> Ask.Result:
+        query_id = f'ask-{next(self._numbers)}'
+        answered = Future(executor=self._node.executor)
+        self._goals[query_id] = (goal, answered)
+        timeout_ns = to_ns(goal.request.timeout)
+        timer = None
+        if timeout_ns > 0:
+            timer = self._node.create_timer(
+                timeout_ns / 1e9,
+                lambda: self._stop(query_id),
+                self._lanes.serve,
+                clock=Clock(clock_type=ClockType.STEADY_TIME),
+            )
+        try:
+            self._queries.ask(goal.request.text, query_id)
+            response = await answered
+        finally:
+            del self._goals[query_id]
+            if timer is not None:
+                self._node.destroy_timer(timer)
+        if goal.is_cancel_requested:
+            goal.canceled()
+        elif response.state == msg.Response.STATE_CANCELLED:
+            goal.abort()
+        else:
+            goal.succeed()
+        return Ask.Result(response=response)
+
+    def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
+        for query_id, (asked, _) in list(self._goals.items()):
+            if asked.goal_id == goal.goal_id:
+                self._stop(query_id)
+        return CancelResponse.ACCEPT

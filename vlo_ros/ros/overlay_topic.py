@@ -1,0 +1,75 @@
+"""~/overlay: the judged frames with what was thought of them drawn in. Drawn while watched."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image
+
+from vlo_ros import msg
+from vlo_ros.overlay import Overlay, draw_overlay
+from vlo_ros.ros.convert import NS_PER_S, image_message_of, to_ns
+
+# Frames kept until they are judged, and only while somebody watches.
+KEPT_FRAMES = 32
+
+
+class OverlayTopic:
+    """Publishes one picture for each frame that is judged."""
+
+    def __init__(self, node, topic: str) -> None:
+        """Create the publisher; nothing is kept or drawn while nobody subscribes."""
+        self._node = node
+        self._frames: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
+        self._caption = ''
+        self._publisher = node.create_publisher(
+            Image,
+            topic,
+            QoSProfile(depth=2),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def destroy(self) -> None:
+        """Take the publisher off the graph."""
+        self._node.destroy_publisher(self._publisher)
+
+    def has_watchers(self) -> bool:
+        """Whether anybody subscribes."""
+        return self._publisher.get_subscription_count() > 0
+
+    def keep(self, stamp_ns: int, image_HWC: npt.NDArray[np.uint8]) -> None:
+        """Keep a frame until it is judged."""
+        if not self.has_watchers():
+            self._frames.clear()
+            return
+        self._frames[stamp_ns] = image_HWC
+        while len(self._frames) > KEPT_FRAMES:
+            self._frames.popitem(last=False)
+
+    def on_decision(self, decision: msg.Decision) -> None:
+        """Draw and publish the frame that was judged."""
+        stamp_ns = to_ns(decision.header.stamp)
+        image_HWC = self._frames.pop(stamp_ns, None)
+        if image_HWC is None or not self.has_watchers():
+            return
+        latency = decision.latency.sec + decision.latency.nanosec / NS_PER_S
+        picture = draw_overlay(
+            image_HWC,
+            Overlay(
+                caption=self._caption,
+                p_silence=decision.silence_probability,
+                silence_threshold=decision.silence_threshold,
+                latency_s=latency if abs(latency) < 3600 else None,
+                is_speaking=decision.verdict != msg.Decision.VERDICT_SILENT,
+            ),
+        )
+        self._publisher.publish(image_message_of(picture, stamp_ns, decision.header.frame_id))
+
+    def on_response(self, response: msg.Response) -> None:
+        """Let the next pictures carry what was said."""
+        if response.text:
+            self._caption = response.text
