@@ -114,7 +114,7 @@ def test_the_long_side_fills_and_the_rest_is_black(height, width, new):
     square = letterbox(image, 32)
     assert square.shape == (3, 32, 32)
     assert square.dtype == torch.uint8
-    top, left = (32 - new[0]) // 2, (32 - new[1]) // 2
+    top, left = (32 - new[0]) // 4 * 2, (32 - new[1]) // 4 * 2
     inside = square[:, top : top + new[0], left : left + new[1]]
     assert (inside == 200).all()
     assert int((square > 0).sum()) == inside.numel()
