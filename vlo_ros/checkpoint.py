@@ -71,6 +71,8 @@ class VloModel:
 
     def encode(self, frames: Sequence[Frame]) -> list[FrameTokens]:
         """Encode frames in one batch."""
+        if not frames:
+            return []
         pixels_NCSS = self.tower.load_pixels([frame.image_HWC for frame in frames])
         tokens_NFD = self.encode_pixels(pixels_NCSS)
         return [
