@@ -22,11 +22,8 @@ def tower_folder(tmp_path_factory):
 
 def test_command_writes_shards_and_conversations(tower_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(features, 'SHARD_EPISODES', 3)
-    monkeypatch.setattr(
-        'sys.argv',
-        ['features', '--tower', str(tower_folder), '--output', str(tmp_path), '--shards', '2']
-        + ['--lengths', '8', '16', '--odds', '0.5', '0.5'],
-    )
+    command = f'features --tower {tower_folder} --output {tmp_path} --shards 2'
+    monkeypatch.setattr('sys.argv', f'{command} --lengths 8 16 --odds 0.5 0.5'.split())
     features.main()
     samples = json.loads((tmp_path / 'train.json').read_text())
     assert len(samples) == 6
