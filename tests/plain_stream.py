@@ -99,4 +99,4 @@ class PlainStream:
         self.log.append(('response', stamp_ns, tuple(ids), finish))
         self.tail = fed if finish == 'eos' else [*fed, self.template.eos_id]
         if ids == [self.template.eos_id]:
-            self.tail = self.template.encode('\nAssistant: ')[2:] + fed
+            self.tail = [*self.template.empty_response_ids, *fed]
