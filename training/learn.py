@@ -28,7 +28,15 @@ from training.preprocess.encode import process
 from training.preprocess.feature_file import SUFFIX, read_stamps
 from training.preprocess.index import write_index, write_json
 from training.preprocess.jobs import Job, Settings, find_jobs, tower_fingerprint
-from training.recipe import DataRecipe, LoraRecipe, ModelRecipe, Recipe, StageRecipe, TrainRecipe
+from training.recipe import (
+    DataRecipe,
+    LoraRecipe,
+    ModelRecipe,
+    Recipe,
+    StageRecipe,
+    TrainRecipe,
+    as_yaml,
+)
 from training.scenes import stored_scenes
 from vlo_ros.checkpoint import load_model, local_folder, read_config, resolve_device
 from vlo_ros.command_errors import tells_errors_in_one_line
@@ -36,6 +44,7 @@ from vlo_ros.config import BUNDLED, VloConfig, load_config
 from vlo_ros.errors import ConfigError, SourceError
 
 TRAIN_FILE, TEST_FILE = 'train.json', 'test.json'
+RECIPE_FILE = 'recipe.yaml'  # finetune writes it before it begins
 # Scores of the table, in its order; those of evaluate.py.
 SHOWN = {
     'speak_precision_1s': 'spoke when something was noted (precision)',
@@ -140,9 +149,11 @@ def learn(
         console.print(f'    {one.job.uid}: {one.num_frames} frames, {len(one.placed)} notes{left}')
     console.print('[bold]2/4[/] score the model as it is')
     split_conversations(recorded, test_jobs, settings, instruction)
+    recipe = _recipe(settings, stream)
+    _check_same(recipe)
     before = _score(config.model, stream, output)
     console.print(f'[bold]3/4[/] learn for {settings.steps} steps')
-    trained = finetune(_recipe(settings, stream))
+    trained = finetune(recipe)
     console.print('[bold]4/4[/] score the model that has learned')
     yaml_path = output / 'model' / MODEL_YAML
     after = _score(load_config(yaml_path, device=config.model.device).model, stream, output)
@@ -281,6 +292,13 @@ def _recipe(settings: LearnSettings, stream: Any) -> Recipe:
         ),
         stream=stream,
     )
+
+
+def _check_same(recipe: Recipe) -> None:
+    """Refuse to go on with a run that was begun otherwise."""
+    path = Path(recipe.output) / RECIPE_FILE
+    if path.exists() and path.read_text(encoding='utf-8') != as_yaml(recipe):
+        raise ConfigError(f'{path}: begun with other settings; name another --output')
 
 
 def print_table(console: Console, result: Mapping[str, Any]) -> None:

@@ -49,6 +49,8 @@ def test_a_model_learns_from_a_bag_and_the_node_can_load_it(bag, tmp_path):
     assert config.stream.instruction and config.model.adapter
     load_model(config.model)
     samples = [json.loads((output / name).read_text()) for name in ('train.json', 'test.json')]
+    with pytest.raises(ConfigError, match='begun with other settings'):
+        learn([bag], [], settings(output, learning_rate=1e-3), Console(quiet=True))
     ranges = [next(iter(one[0]['load_ranges'].values())) for one in samples]
     assert ranges == [[0, 45], [45, 60]]
 
