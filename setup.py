@@ -33,7 +33,11 @@ setup(
     python_requires='>=3.11',
     packages=find_packages(include=['vlo_ros', 'vlo_ros.*', 'training', 'training.*']),
     package_data={'vlo_ros': ['py.typed', 'bundled/**/*'], 'training': ['**/*.yaml', '**/*.json']},
-    data_files=config_files(),
+    data_files=[
+        *config_files(),
+        # read by `vlo annotate` and `vlo latency`, which need no ROS
+        ('share/vlo_ros/msg', [f'msg/{path.name}' for path in sorted(ROOT.glob('msg/*.msg'))]),
+    ],
     entry_points={'console_scripts': ['vlo = vlo_ros.__main__:main']},
     install_requires=[
         'av>=12',

@@ -1,0 +1,119 @@
+"""The speaker says what it hears on the topics, and falls silent when it is told to."""
+
+import shutil
+import subprocess
+import sys
+import wave
+
+import pytest
+from rclpy.parameter import Parameter
+
+from vlo_ros import msg
+from vlo_ros.errors import VloError
+from vlo_ros.ros.person.speaker import SpeakerNode
+
+# A voice that writes its text: which words were said can then be read.
+TYPEWRITER = f'{sys.executable} -c "import sys; open(sys.argv[1], \'w\').write(input())" {{wav}}'
+PARTIAL, FINISHED = msg.Response.STATE_PARTIAL, msg.Response.STATE_FINISHED
+
+
+@pytest.fixture
+def speaker(graph, tmp_path):
+    def start(**parameters):
+        values = {
+            'node': f'{graph.namespace}/vlo',
+            'engine': 'command',
+            'command': TYPEWRITER,
+            'output_folder': str(tmp_path / 'said'),
+            **parameters,
+        }
+        node = SpeakerNode(
+            context=graph.context,
+            namespace=graph.namespace,
+            parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        )
+        return graph.start(node)
+
+    return start
+
+
+def say(graph, text, sequence=0, state=FINISHED, trigger=0):
+    topic = 'vlo/response/partial' if state == PARTIAL else 'vlo/response'
+    response = msg.Response(text=text, sequence=sequence, state=state, trigger=trigger)
+    graph.send_message(response, topic)
+
+
+def files(tmp_path):
+    return sorted((tmp_path / 'said').glob('*.wav'))
+
+
+def test_sentences_are_said_while_the_response_still_grows(graph, speaker, tmp_path):
+    speaker()
+    say(graph, 'You lift the cup. Then you', state=PARTIAL)
+    graph.wait_for(lambda: files(tmp_path))
+    say(graph, 'You lift the cup. Then you drink.')
+    graph.wait_for(lambda: len(files(tmp_path)) == 2)
+    words = [path.read_text() for path in files(tmp_path)]
+    assert words == ['You lift the cup.', 'Then you drink.']
+
+
+def test_mute_is_obeyed_at_once(graph, speaker, tmp_path):
+    slow = f'{sys.executable} -c "import time; time.sleep(600)" {{wav}}'
+    node = speaker(command=slow)
+    say(graph, 'A long story.')
+    graph.wait_for(lambda: node._voice._process)
+    node.set_parameters([Parameter('mute', value=True)])
+    graph.wait_for(lambda: not node._voice._process)
+    say(graph, 'Not heard.', 1)
+    graph.spin_for(0.3)
+    assert files(tmp_path) == []
+
+
+def test_unmuted_it_says_what_is_new_and_nothing_old(graph, speaker, tmp_path):
+    node = speaker(mute=True)
+    say(graph, 'Old.', 0)
+    graph.spin_for(0.3)
+    node.set_parameters([Parameter('mute', value=False)])
+    say(graph, 'New.', 1)
+    graph.wait_for(lambda: files(tmp_path))
+    assert [path.read_text() for path in files(tmp_path)] == ['New.']
+
+
+def test_answers_only(graph, speaker, tmp_path):
+    speaker(answers_only=True)
+    say(graph, 'A remark.', 0)
+    say(graph, 'An answer.', 1, trigger=msg.Response.TRIGGER_QUERY)
+    graph.wait_for(lambda: files(tmp_path))
+    assert [path.read_text() for path in files(tmp_path)] == ['An answer.']
+
+
+@pytest.mark.skipif(not shutil.which('espeak-ng'), reason='espeak-ng is not installed')
+def test_a_real_voice_writes_a_wav(graph, speaker, tmp_path):
+    speaker(engine='espeak-ng')
+    say(graph, 'You lift the blue cup.')
+    (path,) = graph.wait_for(lambda: files(tmp_path))
+    with wave.open(str(path)) as file:
+        assert file.getnframes() / file.getframerate() > 0.5
+
+
+def test_a_bad_parameter_is_one_line(graph, speaker):
+    with pytest.raises(VloError, match='no program') as caught:
+        speaker(command='no-such-tts {wav}')
+    assert '\n' not in str(caught.value)
+
+
+def test_the_command_ends_on_an_interrupt(tmp_path):
+    import signal
+
+    process = subprocess.Popen(
+        [
+            *(sys.executable, '-m', 'vlo_ros', 'speak', '--engine', 'command'),
+            *('--command', TYPEWRITER, '--output-folder', str(tmp_path / 'out folder')),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any('says what /vlo responds' in line for line in iter(process.stderr.readline, ''))
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, 'Traceback' in complaint) == (0, False), complaint
