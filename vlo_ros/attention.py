@@ -19,6 +19,7 @@ from transformers import AttentionInterface
 from transformers.utils import is_flash_attn_2_available
 
 from vlo_ros import onednn
+from vlo_ros.cuda_graphs import StaticStep
 from vlo_ros.kv_cache import KVCache
 
 ATTENTION = 'vlo_cached'
@@ -53,7 +54,7 @@ def attend_segments(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    segments: list[Segment],
+    segments: list[Segment] | StaticStep,
     scaling: float,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
@@ -63,6 +64,9 @@ def attend_segments(
     keyword arguments.
     """
     layer: int = module.layer_idx  # type: ignore[assignment]
+    if isinstance(segments, StaticStep):
+        output_HTE = segments.attend(layer, query[0], key[0], value[0], scaling)
+        return output_HTE.transpose(0, 1)[None], None
     outputs, start = [], 0
     for segment in segments:
         rows = slice(start, start + segment.num_tokens)

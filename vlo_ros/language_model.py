@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from vlo_ros.attention import ATTENTION, Segment
+from vlo_ros.cuda_graphs import StaticForward
 from vlo_ros.errors import ConfigError
 from vlo_ros.kv_cache import KVCache
 
@@ -27,6 +28,17 @@ class LanguageModel:
         self.device, self.dtype = table.weight.device, table.weight.dtype
         self.head_dim, self.num_kv_heads = attention_shape(self.config)
         self.max_positions = trained_positions(self.config)
+        self._static: StaticForward | None = None
+        if self.device.type == 'cuda':
+            self.use_static_shapes(capture=True)
+
+    def use_static_shapes(self, *, capture: bool) -> None:
+        """Feed a stream in forwards of fixed shape from now on, `capture`d as CUDA graphs."""
+        self._static = StaticForward(self.model, capture=capture)
+
+    def use_any_shape(self) -> None:
+        """Feed every stream in forwards of just its length again."""
+        self._static = None
 
     def new_cache(self, capacity: int) -> KVCache:
         """Allocate the memory of one stream; `capacity` 0 takes what the model was trained for.
@@ -67,6 +79,14 @@ class LanguageModel:
         """
         for segment in segments:
             segment.cache.check_room(segment.num_tokens)
+        if self._static is not None and len(segments) == 1:
+            (segment,) = segments
+            found_RK = self._static.forward(
+                segment.embeddings_TD, segment.cache, segment.read_rows
+            )
+            if found_RK is not None:
+                segment.cache.commit(segment.num_tokens)
+                return [found_RK]
         embeddings_1TD = torch.cat([segment.embeddings_TD for segment in segments])[None]
         positions = [
             torch.arange(
