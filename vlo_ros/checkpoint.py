@@ -84,7 +84,11 @@ class VloModel:
     def encode_pixels(self, pixels_NCSS: torch.Tensor) -> torch.Tensor:
         """Frame tokens of square uint8 images: (N, 3, S, S) -> (N, F, D)."""
         features_NFV = self.tower.encode(pixels_NCSS)
-        tokens_NFD: torch.Tensor = self.connector(features_NFV.to(self.device, self.dtype))
+        with self.tower.own_stream():
+            tokens_NFD: torch.Tensor = self.connector(features_NFV.to(self.device, self.dtype))
+        if tokens_NFD.is_cuda:
+            # The language model reads them on the default stream: keep their memory until then.
+            tokens_NFD.record_stream(torch.cuda.default_stream(self.device))
         return tokens_NFD
 
     def memory_bytes(self) -> int:

@@ -7,7 +7,8 @@ letterbox -> normalise -> tower -> CLS + 3x3 pooled patches = frame features
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from torch.nn import functional
 from transformers import CLIPVisionModel, SiglipVisionModel
 
 from vlo_ros.errors import CheckpointError
+
+CPU = torch.device('cpu')
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,18 @@ TOWERS['siglip_vision_model'] = TOWERS['siglip']
 TOWERS['clip_vision_model'] = TOWERS['clip']
 
 
-def letterbox(image_HWC: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
-    """Fit an RGB image into a black square: uint8 (H, W, 3) -> uint8 (3, S, S).
+def letterbox(
+    image_HWC: npt.NDArray[np.uint8], size: int, device: torch.device = CPU
+) -> torch.Tensor:
+    """Fit an RGB image into a black square: uint8 (H, W, 3) -> uint8 (3, S, S) on `device`.
 
     As the published preparation: the long side becomes S, the other keeps the ratio rounded to an
-    even number, bicubic, centred; the bars begin at even rows and columns. A square image of the right size is returned as it is.
+    even number, bicubic, centred; the bars begin at even rows and columns. A square image of the
+    right size is returned as it is. A GPU resizes in float: values may differ by 1 from the CPU.
     """
     # A message's pixels are read-only, which torch only takes with a warning.
     writable_HWC = np.require(image_HWC, requirements=('C', 'W'))
-    image_CHW = torch.from_numpy(writable_HWC).permute(2, 0, 1)
+    image_CHW = _upload(torch.from_numpy(writable_HWC), device).permute(2, 0, 1)
     height, width = image_CHW.shape[1:]
     if height == width == size:
         return image_CHW.contiguous()
@@ -69,14 +75,25 @@ def letterbox(image_HWC: npt.NDArray[np.uint8], size: int) -> torch.Tensor:
     new_width = size if width > height else _even(width * scale, size)
     if height == width:
         new_width = size
+    if image_CHW.is_cuda:
+        image_CHW = image_CHW.float()
     resized_CHW = functional.interpolate(
         image_CHW[None], (new_height, new_width), mode='bicubic', antialias=True
     )[0]
-    square_CSS = torch.zeros(3, size, size, dtype=torch.uint8)
+    if resized_CHW.is_cuda:
+        resized_CHW = resized_CHW.round().clamp(0, 255)
+    square_CSS = torch.zeros(3, size, size, dtype=torch.uint8, device=device)
     # FFmpeg pads pictures whose colour has half the resolution: an odd offset is rounded down.
     top, left = (size - new_height) // 4 * 2, (size - new_width) // 4 * 2
     square_CSS[:, top : top + new_height, left : left + new_width] = resized_CHW
     return square_CSS
+
+
+def _upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy to `device`, through pinned memory where that lets the host go on."""
+    if device.type != 'cuda' or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _even(length: float, size: int) -> int:
@@ -108,10 +125,27 @@ class VisionTower:
         self.device, self.dtype = parameter.device, parameter.dtype
         self._mean_C11 = torch.tensor(kind.mean_C, device=self.device).view(3, 1, 1)
         self._std_C11 = torch.tensor(kind.std_C, device=self.device).view(3, 1, 1)
+        self._stream = torch.cuda.Stream(self.device) if self.device.type == 'cuda' else None
+
+    @contextmanager
+    def own_stream(self) -> Iterator[None]:
+        """Let what follows run on the tower's own CUDA stream, beside the language model.
+
+        At the end the calling thread waits until it is done. On the CPU nothing is different.
+        """
+        if self._stream is None:
+            yield
+            return
+        with torch.cuda.stream(self._stream):
+            yield
+        self._stream.synchronize()
 
     def load_pixels(self, images: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         """Letterbox RGB images of any size: N x (H, W, 3) -> uint8 (N, 3, S, S)."""
-        return torch.stack([letterbox(image, self.resolution) for image in images])
+        with self.own_stream():
+            return torch.stack(
+                [letterbox(image, self.resolution, self.device) for image in images]
+            )
 
     @torch.inference_mode()
     def encode(self, images_NCSS: torch.Tensor) -> torch.Tensor:
@@ -127,7 +161,13 @@ class VisionTower:
                 f'images of shape {tuple(images_NCSS.shape[1:])}: the vision tower takes '
                 f'(3, {self.resolution}, {self.resolution})'
             )
-        pixels_NCSS = images_NCSS.to(self.device, non_blocking=True).float() * (1 / 255)
+        if self._stream is not None and images_NCSS.is_cuda:
+            self._stream.wait_stream(torch.cuda.current_stream())  # who made the images
+        with self.own_stream():
+            return self._encode(_upload(images_NCSS, self.device))
+
+    def _encode(self, images_NCSS: torch.Tensor) -> torch.Tensor:
+        pixels_NCSS = images_NCSS.float() * (1 / 255)
         pixels_NCSS = (pixels_NCSS - self._mean_C11) / self._std_C11
         output = self.model(pixel_values=pixels_NCSS.to(self.dtype))
         patches_NPV = output.last_hidden_state
