@@ -1,5 +1,6 @@
 """The node on a live graph: what goes in on topics, what comes out, and in which states."""
 
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -104,8 +105,10 @@ def test_lifecycle_there_and_back_again(graph, scenes):
     assert node.trigger_activate() == SUCCESS
     graph.show(scenes[:1], start_ns=300 * S)
     assert node.trigger_deactivate() == SUCCESS
+    held = [weakref.ref(node.model), weakref.ref(node.cameras[0].stream)]
     assert node.trigger_cleanup() == SUCCESS
     assert (node.model, node.cameras) == (None, [])
+    graph.wait_for(lambda: [reference() for reference in held] == [None, None])
     graph.wait_for(lambda: not graph.watcher.count_subscribers(f'{graph.namespace}/image'))
     assert node.trigger_configure() == SUCCESS
     assert node.trigger_activate() == SUCCESS

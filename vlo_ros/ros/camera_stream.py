@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from std_srvs.srv import Trigger as TriggerService
 
 from vlo_ros.checkpoint import VloModel
 from vlo_ros.config import StreamConfig
-from vlo_ros.errors import ConfigError, VloError
+from vlo_ros.errors import ConfigError
 from vlo_ros.events import Decision, Finish, Outcome, Partial, Response, Verdict
 from vlo_ros.ros.ask_action import AskAction
 from vlo_ros.ros.image_input import ImageInput
 from vlo_ros.ros.lanes import Lanes
 from vlo_ros.ros.node_config import NodeConfig
-from vlo_ros.ros.notices import Notices, one_line
+from vlo_ros.ros.notices import Notices, is_out_of_memory, one_line
 from vlo_ros.ros.publishers import StreamPublishers
 from vlo_ros.ros.query_desk import QueryDesk
 from vlo_ros.ros.statistics import StreamStatistics
@@ -268,13 +266,17 @@ class CameraStream:
         self.queries.stale_after = node_config.stale_after
 
     def destroy(self) -> None:
-        """Leave the graph; who still waits for an answer is told. For a closed stream."""
+        """Leave the graph; who still waits for an answer is told. For a closed stream.
+
+        The executor may keep callbacks for a while: what they lead to lets go of the weights.
+        """
         self.queries.refuse_all('the node was cleaned up')
         self.images.destroy()
         self.queries.destroy()
         self._node.destroy_service(self._reset_service)
         self.topics.ask.destroy()
         self.topics.destroy()
+        del self._outcomes, self._model, self.stream
 
     # -- watching --------------------------------------------------------------------------
 
@@ -298,19 +300,8 @@ class CameraStream:
         return not self.queries.has_waiting and not self.topics.has_listeners()
 
     def _report(self, what: str, error: Exception) -> None:
-        """One line for what a person can mend, a traceback for our own mistakes."""
-        where = self.images.topic
+        where = f'{self.images.topic}: {what}'
         if is_out_of_memory(error):
-            self.notices.error('memory', f'{where}: {what}: out of memory on {self._model.device}')
-        elif isinstance(error, VloError):
-            self.notices.error(what, f'{where}: {what}: {error}')
+            self.notices.error('memory', f'{where}: out of memory on {self._model.device}')
         else:
-            self.notices.error(what, f'{where}: {what}:\n{traceback.format_exc()}')
-            self.notices.last = f'{what}: {one_line(error)}'
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, on whichever device."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
+            self.notices.failure(what, where, error)

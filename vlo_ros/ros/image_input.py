@@ -94,8 +94,9 @@ class ImageInput:
         self.topic = self._subscription.topic_name
 
     def destroy(self) -> None:
-        """Unsubscribe."""
+        """Unsubscribe, and let go of the weights."""
         self._node.destroy_subscription(self._subscription)
+        del self._model
 
     # -- receive lane ----------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +49,9 @@ def surviving(node: Node, notices: Notices, callback: Callable[..., None]) -> Ca
     def run(*arguments: Any) -> None:
         try:
             callback(*arguments)
-        except Exception:
+        except Exception as error:
             if node.context.ok():
-                notices.error(callback.__name__, traceback.format_exc())
+                notices.failure(callback.__name__, callback.__name__, error)
 
     return run
 

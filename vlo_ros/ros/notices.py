@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from dataclasses import dataclass
+
+from vlo_ros.errors import VloError
 
 
 @dataclass
@@ -35,6 +38,15 @@ class Notices:
         self.last, self._last_kind = line, kind
         if text := self._admit(kind, line):
             self._logger.error(text)
+
+    def failure(self, kind: str, where: str, error: Exception) -> None:
+        """Report an exception: a line for what a person can mend, a traceback for our mistakes."""
+        if isinstance(error, VloError):
+            self.error(kind, f'{where}: {error}')
+        else:
+            trace = ''.join(traceback.format_exception(error))
+            self.error(kind, f'{where}:\n{trace}')
+            self.last = f'{where}: {one_line(error)}'
 
     def warn(self, kind: str, line: str) -> None:
         """Report what a person may want to mend."""
@@ -71,6 +83,13 @@ class Notices:
             times = notice.num_unsaid + 1
             self._kinds[kind] = _Notice(now)
             return f'{line} ({times} times in the last {now - notice.said_at:.0f} s)'
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on whichever device."""
+    # PyTorch has no exception of its own for the memory of the CPU.
+    kinds = ('OutOfMemoryError', 'MemoryError')
+    return type(error).__name__ in kinds or "can't allocate memory" in str(error)
 
 
 def one_line(error: BaseException) -> str:

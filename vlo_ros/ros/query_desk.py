@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,8 +75,9 @@ class QueryDesk:
         )
 
     def destroy(self) -> None:
-        """Unsubscribe."""
+        """Unsubscribe, and let go of the stream."""
         self._node.destroy_subscription(self._subscription)
+        del self._stream
 
     def on_query(self, message: msg.Query) -> None:
         """Take a query from the topic."""
@@ -108,7 +108,7 @@ class QueryDesk:
         try:
             return self._stream.put_query(query)
         except Exception as error:
-            self._notices.error('query', traceback.format_exc())
+            self._notices.failure('query', 'reading a query failed', error)
             return f'the query could not be read: {one_line(error)}'
 
     def withdraw(self, query_id: str, reason: str) -> bool:

@@ -96,6 +96,7 @@ class VloNode(LifecycleNode):
         super().__init__('vlo', **options)
         self._encoding = threading.Lock()
         self._decoding = threading.Lock()
+        self._watching = threading.Lock()
         notices = Notices(self.get_logger())
         self._lanes = make_lanes(
             self, surviving(self, notices, self._encode), surviving(self, notices, self._decode)
@@ -103,14 +104,9 @@ class VloNode(LifecycleNode):
         self.parameters = NodeParameters(self, self._on_live_change)
         self._reporter = Reporter(self)
         self._reset_all = None
-        self.create_timer(
-            1.0,
-            surviving(self, notices, self._report),
-            self._lanes.watch,
-            clock=Clock(
-                clock_type=ClockType.STEADY_TIME
-            ),  # also while simulated time stands still
-        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        report = surviving(self, notices, self._report)
+        self.create_timer(1.0, report, self._lanes.watch, clock=steady)
 
     @property
     def default_callback_group(self) -> CallbackGroup:
@@ -126,10 +122,11 @@ class VloNode(LifecycleNode):
         self.settings = self.parameters.node_config()
         self.get_logger().info(f'loading {self.settings.model}')
         self.model = load_model(config.model)
-        warm_up(self.model, config.stream)
+        stream_config = self.parameters.load().stream  # some were set while weights were read
+        warm_up(self.model, stream_config)
         for name in self.settings.cameras or ('',):
             self.cameras.append(
-                CameraStream(self, name, self.model, config.stream, self.settings, self._lanes)
+                CameraStream(self, name, self.model, stream_config, self.settings, self._lanes)
             )
         if self.settings.cameras:  # else ~/reset is the one camera's
             self._reset_all = self.create_service(TriggerService, '~/reset', self._on_reset_all)
@@ -175,15 +172,14 @@ class VloNode(LifecycleNode):
     def let_go(self) -> None:
         """Leave the graph and free weights and caches."""
         self.close_gate()
-        cameras, self.cameras = self.cameras, []
-        for camera in cameras:
-            camera.destroy()
+        with self._watching:
+            while self.cameras:
+                self.cameras.pop().destroy()
         if self._reset_all is not None:
             self.destroy_service(self._reset_all)
             self._reset_all = None
         self.parameters.is_configured = False
         self.model = None
-        del cameras
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # other programs may have the memory now
@@ -202,9 +198,10 @@ class VloNode(LifecycleNode):
                 pass
 
     def _report(self) -> None:
-        for camera in self.cameras:
-            camera.look_after()
-        self._reporter.report()
+        with self._watching:
+            for camera in self.cameras:
+                camera.look_after()
+            self._reporter.report()
 
     # -- requests --------------------------------------------------------------------------
 
