@@ -24,7 +24,7 @@ def test_train_equals_live(model, seed):
     """What a stream feeds is what training feeds for the conversation that happened."""
     print('seed', seed)
     template = model.vlo.template
-    scenario = random_scenario(seed, model, 30)
+    scenario = random_scenario(seed, model, 20)
     outcomes, recorder, _ = play(model, scenario, at_once=random.Random(seed))
     turns = turns_of(outcomes, scenario.config, template)
     wanted = rendered_ids(outcomes, turns, template)
@@ -72,11 +72,11 @@ def assert_same(log, other):
             assert one == two
 
 
-@pytest.mark.parametrize('seed', range(100, 103))
+@pytest.mark.parametrize('seed', range(100, 102))
 def test_fast_equals_plain(model, plain_llms, seed):
     """Chunks, cache and attention give what one frame at a time with none of them gives."""
     print('seed', seed)
-    scenario = random_scenario(seed, model, 20, chunk='1', max_new_tokens=12)
+    scenario = random_scenario(seed, model, 14, chunk='1', max_new_tokens=6)
     plain = PlainStream(plain_llms[model.name], model.vlo.template, scenario.config)
     wanted = plain.run(scenario.frames, scenario.queries)
     for chunk in ('1', '2', '5', '8', '32', 'auto'):
@@ -85,7 +85,7 @@ def test_fast_equals_plain(model, plain_llms, seed):
         assert_same(log_of(outcomes), wanted)
 
 
-@pytest.mark.parametrize('seed', range(200, 204))
+@pytest.mark.parametrize('seed', range(200, 203))
 def test_chunks_change_nothing_when_the_window_is_full(model, seed):
     print('seed', seed)
     num_frames, window = (24, 240) if model.name == 'live1plus' else (48, 130)
@@ -119,7 +119,7 @@ def test_a_chunk_of_silent_frames_is_one_forward(live1plus):
 # -- a stream without end ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('seed', range(300, 304))
+@pytest.mark.parametrize('seed', range(300, 303))
 def test_what_is_kept_reads_like_a_stream_that_begins_there(model, seed):
     """Eviction leaves the pinned opening and whole frames behind it, token by token."""
     print('seed', seed)
@@ -146,13 +146,13 @@ def test_what_is_kept_reads_like_a_stream_that_begins_there(model, seed):
 
 
 def test_memory_and_window_stay_what_they_were(live1plus):
-    """A thousand frames, queries and cut responses: nothing grows, nothing is raised."""
+    """Many frames, queries and cut responses: nothing grows, nothing is raised."""
     scenario = random_scenario(7, live1plus, 60, window_tokens=250, max_new_tokens=30)
     config = dataclasses.replace(scenario.config, silence_threshold=0.725, chunk='auto')
     stream = Stream(live1plus.vlo, config)
     num_bytes, tensors = stream.decoder.cache.num_bytes, stream.decoder.cache.keys_LGCE
     chance = random.Random(7)
-    for number, frame in enumerate(live1plus.frames([chance.randrange(8)] * 150)):
+    for number, frame in enumerate(live1plus.frames([chance.randrange(8)] * 80)):
         stream.put_frame(frame)
         if chance.random() < 0.3:
             stream.put_query(Query(frame.stamp_ns - chance.randrange(2), 'x ' * (number % 30)))
@@ -362,7 +362,8 @@ def test_a_forward_that_fails_leaves_the_stream_as_it_was(model, fails_at, monke
     monkeypatch.setattr(model.vlo.language.model.model.layers[-1], 'forward', failing)
     outcomes = []
     with pytest.raises(torch.OutOfMemoryError):
-        outcomes.extend(stream.advance())
+        for outcome in stream.advance():
+            outcomes.append(outcome)
     length = stream.decoder.cache.length
     assert length == len(recorder.ids)
     for outcome in stream.advance():
@@ -371,7 +372,8 @@ def test_a_forward_that_fails_leaves_the_stream_as_it_was(model, fails_at, monke
     text = model.vlo.template.tokenizer.decode(recorder.ids)
     assert ']\n[' not in text
     assert text.count('Assistant:') - text.count(model.vlo.template.eos) in (0, 1)
-    assert stream.num_judged >= 3
+    # The frames of a forward that failed are tried again.
+    assert [o.index for o in outcomes if isinstance(o, Decision)] == [0, 1, 2, 3]
 
 
 # -- what responses tell -------------------------------------------------------------------

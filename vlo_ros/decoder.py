@@ -54,7 +54,8 @@ class StreamDecoder:
         cache: The stream's keys and values.
         num_judged: Frames judged since the last reset.
         num_evictions: Times the oldest turns were dropped since the last reset.
-        unjudged: Frames of the last step that came after one that spoke; give them back.
+        unjudged: Frames of the last step that came after one that spoke, or whose forward was
+            never done; give them back.
     """
 
     def __init__(
@@ -149,11 +150,11 @@ class StreamDecoder:
             events: One query; or frames, judged together up to the first that speaks (the rest
                 is left in `unjudged`); or one frame and a query of the same stamp.
         """
-        self.unjudged = []
+        self.unjudged = [event for event in events if isinstance(event, FrameTokens)]
         if isinstance(events[0], Query):
             yield from self._answer(events[0])
             return
-        frames = [event for event in events if isinstance(event, FrameTokens)]
+        frames = self.unjudged
         query = next((event for event in events if isinstance(event, Query)), None)
         asks_first = bool(self.config.instruction) and self._frame_stamp_ns is None
         if query is None and not asks_first:
@@ -176,7 +177,7 @@ class StreamDecoder:
 
     def _judge(self, frames: list[FrameTokens]) -> Plan[None]:
         """Draft silence for all frames, feed them at once, accept up to the first that speaks."""
-        frames, self.unjudged = self._fit(frames)
+        frames, rest = self._fit(frames)
         logits_NK = yield from self._feed(frames)
         thresholds = [
             self.config.threshold_after(self._spoke and not row) for row in range(len(frames))
@@ -187,7 +188,7 @@ class StreamDecoder:
         num_judged = num_silent + 1 if num_silent is not None else len(frames)
         # All of the state is settled before the first outcome leaves: who listens may stop there.
         self._rewind(len(frames) - num_judged)
-        self.unjudged = frames[num_judged:] + self.unjudged
+        self.unjudged = frames[num_judged:] + rest
         self.num_judged += num_judged
         self._spoke = False
         frames = frames[:num_judged]
