@@ -1,0 +1,85 @@
+"""What happens again and again is said once, then counted."""
+
+import pytest
+import torch
+
+from vlo_ros.errors import SourceError
+from vlo_ros.ros import notices as module
+from vlo_ros.ros.notices import Notices, is_out_of_memory, one_line
+
+
+class Log:
+    """Keeps what is logged."""
+
+    def __init__(self):
+        self.lines = []
+
+    def error(self, line):
+        self.lines.append(line)
+
+    warning = info = error
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])
+    return now
+
+
+def test_the_first_is_said_and_the_rest_counted(clock):
+    log = Log()
+    notices = Notices(log)
+    for number in range(50):
+        notices.error('rejected', f'image {number} is empty')
+        clock[0] += 1.0
+    assert log.lines == ['image 0 is empty']
+    assert notices.last == 'image 49 is empty'
+    clock[0] += 20.0
+    notices.error('rejected', 'image 50 is empty')
+    assert log.lines[1:] == ['image 50 is empty (50 times in the last 70 s)']
+    notices.warn('another', 'something else')
+    assert log.lines[2:] == ['something else']
+
+
+def test_what_is_over_is_said_only_if_it_was_reported(clock):
+    log = Log()
+    notices = Notices(log)
+    notices.settle('stale', 'images again')
+    assert log.lines == []
+    for _ in range(2):
+        notices.warn('stale', 'no image')
+        notices.settle('stale', 'images again')
+        assert notices.last == ''
+    assert log.lines == ['no image', 'images again'] * 2
+
+
+def test_a_mistake_of_ours_has_a_traceback_and_one_of_a_person_does_not():
+    log = Log()
+    notices = Notices(log)
+    try:
+        raise ZeroDivisionError('planted')
+    except ZeroDivisionError as error:
+        notices.failure('a', 'judging failed', error)
+    notices.failure('b', 'judging failed', SourceError('no such file'))
+    assert 'Traceback' in log.lines[0] and 'planted' in log.lines[0]
+    assert notices.last == 'judging failed: no such file' == log.lines[1]
+
+
+@pytest.mark.parametrize(
+    ('error', 'expected'),
+    [
+        (torch.OutOfMemoryError('CUDA out of memory'), True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), True),
+        (RuntimeError('shapes differ'), False),
+    ],
+)
+def test_knows_when_memory_ran_out(error, expected):
+    assert is_out_of_memory(error) is expected
+
+
+def test_a_message_becomes_one_line():
+    assert one_line(ValueError('a\n   b')) == 'a b'
+    assert one_line(ValueError()) == 'ValueError'
+    assert len(one_line(ValueError('x' * 1000))) == 200
