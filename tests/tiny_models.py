@@ -60,7 +60,7 @@ LLAMA3_ROPE = {
     'factor': 8.0,
     'low_freq_factor': 1.0,
     'high_freq_factor': 4.0,
-    'original_max_position_embeddings': 64,
+    'original_max_position_embeddings': 256,
 }
 # name: (config class, model class, its settings, tokenizer)
 FAMILIES: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
