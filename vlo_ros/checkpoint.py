@@ -94,7 +94,7 @@ class VloModel:
     def memory_bytes(self) -> int:
         """Bytes of all weights."""
         modules = (self.tower.model, self.connector, self.language.model)
-        tensors = sum(
+        tensors: int = sum(
             tensor.numel() * tensor.element_size()
             for module in modules
             for tensor in (*module.parameters(), *module.buffers())

@@ -112,7 +112,7 @@ class StaticStep:
 
     def capture(self, pool: Any) -> None:
         """Record `forward`; from then on `run` replays it."""
-        side = torch.cuda.Stream(self.embeddings_TD.device)
+        side = torch.cuda.Stream(self.embeddings_TD.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):

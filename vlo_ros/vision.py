@@ -125,7 +125,9 @@ class VisionTower:
         self.device, self.dtype = parameter.device, parameter.dtype
         self._mean_C11 = torch.tensor(kind.mean_C, device=self.device).view(3, 1, 1)
         self._std_C11 = torch.tensor(kind.std_C, device=self.device).view(3, 1, 1)
-        self._stream = torch.cuda.Stream(self.device) if self.device.type == 'cuda' else None
+        self._stream: torch.cuda.Stream | None = None
+        if self.device.type == 'cuda':
+            self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def own_stream(self) -> Iterator[None]:
