@@ -2,8 +2,8 @@
 
     python -m bench.soak [--hours 24] [--output OUT.json]
 
-2 frames a second, bursts of 8, a query every ten minutes, a window that fills and is evicted again
-and again without a reset. Frames lean towards silence or speech, so each verdict is right or wrong.
+2 frames a second, bursts of 8, a query every ten minutes, a window that fills and is evicted
+again and again, no reset. Frames lean towards silence or speech: verdicts are right or wrong.
 For every simulated hour: memory of the process, processor time per burst, share of right verdicts.
 """
 
