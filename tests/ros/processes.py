@@ -9,6 +9,8 @@ import sys
 from lifecycle_msgs.srv import ChangeState, GetState
 
 PATIENCE_S = 60.0
+# A process imports PyTorch and transformers before it is on the graph.
+START_S = 180.0
 
 
 @contextlib.contextmanager
@@ -53,7 +55,7 @@ def node_argv(module, namespace, **parameters):
 def change_state(graph, name, transition_id):
     """Ask a node for a transition; return whether it succeeded."""
     client = graph.watcher.create_client(ChangeState, f'{name}/change_state')
-    graph.wait_for(client.service_is_ready)
+    graph.wait_for(client.service_is_ready, START_S)
     request = ChangeState.Request()
     request.transition.id = transition_id
     future = client.call_async(request)

@@ -27,6 +27,7 @@ def environment():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_ends_by_itself_and_answers_what_is_piped_in(environment):
     done = subprocess.run(
         [*DEMO, '--seconds', '12'],
@@ -45,6 +46,7 @@ def test_ends_by_itself_and_answers_what_is_piped_in(environment):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_on_a_terminal_a_question_is_typed_and_ctrl_c_ends_it(environment):
     master, slave = pty.openpty()
     child = subprocess.Popen(

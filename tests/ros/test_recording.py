@@ -59,6 +59,7 @@ def replayed(bag):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_path):
     assert len(replayed) >= 5
     graph.hear()
@@ -73,7 +74,7 @@ def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_p
         assert change_state(graph, 'vlo', 1)
         assert change_state(graph, 'vlo', 3)
         graph.publisher('vlo/query', msg.Query)
-        for rate in (1.0, 3.0):  # the second time stamps go back: the stream starts afresh
+        for rate in (1.0, 2.0):  # the second time stamps go back: the stream starts afresh
             for name in ('response', 'decision'):
                 graph.heard(name).clear()
             camera = node_argv(
