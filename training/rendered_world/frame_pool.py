@@ -6,18 +6,18 @@ The trainer draws batches at its own pace; renderers rest while they are far eno
 from __future__ import annotations
 
 import multiprocessing as mp
-import multiprocessing.synchronize
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.shared_memory import SharedMemory
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from training.rendered_world.labels import CELL_LABELS, GLOBAL_LABELS, label
 from vlo_ros.rendered_world import Episode
-from vlo_ros.vision import letterbox
 
 EVENT_SHARE = 0.5  # share of the pictures taken within a second of a narration
 # A live camera is larger than the tower: some worlds are drawn large and brought down as it is.
@@ -43,11 +43,12 @@ def draw_size(size: int, rng: np.random.Generator) -> int:
 
 
 def picture(episode: Episode, time: float, size: int, drawn_size: int) -> NDArray[np.uint8]:
-    """A picture drawn at one size and brought to another as the live path does."""
+    """A picture drawn at one size and shrunk to another, as a live camera's is."""
     large = episode.frame(time, drawn_size)
     if drawn_size == size:
         return large
-    return letterbox(large, size).permute(1, 2, 0).numpy()
+    small: NDArray[np.uint8] = cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA)
+    return small
 
 
 def render_world(seed: int, split: str, count: int, size: int, grid: int, nameless: bool) -> Batch:
@@ -82,114 +83,149 @@ def render_fixed(split: str, first_seed: int, worlds: int, size: int, grid: int)
     )  # fmt: skip
 
 
-class FramePool:
-    """The pool: `start()` launches renderers, `draw(n)` takes from what is there.
+@dataclass(frozen=True)
+class PoolSettings:
+    """What renderers need to know.
 
-    Args:
-        capacity: Pictures held.
-        size: Picture size in pixels.
-        grid: Patches per side of the tower.
-        per_world: Pictures taken from each episode.
-        first_seed: First training seed; later worlds count up from it.
-        nameless_share: Share of the worlds whose things may have colours without a name.
-        renderers: Renderer processes.
-        reuse: Renderers rest while a picture was drawn less than this often on average.
+    capacity: Pictures held; a multiple of per_world.
+    size: Picture size in pixels.
+    grid: Patches per side of the tower.
+    per_world: Pictures taken from each episode.
+    first_seed: First training seed; later worlds count up from it.
+    nameless_share: Share of the worlds whose things may have colours and shapes without a name.
+    reuse: Renderers rest while a picture was drawn less than this often on average.
     """
 
-    def __init__(
-        self, capacity: int, size: int, grid: int, per_world: int, first_seed: int,
-        nameless_share: float, renderers: int, reuse: float,
-    ) -> None:  # fmt: skip
-        self._lead, self._reuse = min(capacity // 2, 12_000), reuse
-        self.capacity, self.size, self.grid = capacity // per_world * per_world, size, grid
-        self._per_world, self._first_seed = per_world, first_seed
-        self._nameless_share, self._renderers = nameless_share, renderers
-        shapes = {
-            'pictures': ((self.capacity, size, size, 3), np.uint8),
-            'whole': ((self.capacity, len(GLOBAL_LABELS)), np.int16),
-            'pooled': ((self.capacity, 9, len(CELL_LABELS)), np.int16),
-            'patches': ((self.capacity, grid * grid, len(CELL_LABELS)), np.int16),
+    capacity: int
+    size: int
+    grid: int
+    per_world: int
+    first_seed: int
+    nameless_share: float
+    reuse: float
+
+    @property
+    def lead(self) -> int:
+        """Pictures that renderers may be ahead."""
+        return min(self.capacity // 2, 12_000)
+
+    def arrays(self, memory: SharedMemory) -> Batch:
+        """The pool's arrays, laid out one after the other in shared memory."""
+        arrays, offset = {}, 0
+        for name, (shape, dtype) in self._layout().items():
+            arrays[name] = np.ndarray(shape, dtype, memory.buf, offset)
+            offset += int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return Batch(**arrays)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the shared memory."""
+        return sum(
+            int(np.prod(shape)) * np.dtype(dtype).itemsize
+            for shape, dtype in self._layout().values()
+        )
+
+    def _layout(self) -> dict[str, tuple[tuple[int, ...], type]]:
+        n, cells = self.capacity, len(CELL_LABELS)
+        return {  # sizes are even but for the pictures', which come last
+            'whole': ((n, len(GLOBAL_LABELS)), np.int16),
+            'pooled': ((n, 9, cells), np.int16),
+            'patches': ((n, self.grid * self.grid, cells), np.int16),
+            'pictures': ((n, self.size, self.size, 3), np.uint8),
         }
-        self._memory: list[SharedMemory] = []
-        arrays = {}
-        for name, (shape, dtype) in shapes.items():
-            memory = SharedMemory(create=True, size=int(np.prod(shape)) * np.dtype(dtype).itemsize)
-            self._memory.append(memory)
-            arrays[name] = np.ndarray(shape, dtype, buffer=memory.buf)
-        self._all = Batch(**arrays)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Counters that trainer and renderers share."""
+
+    started: Any  # worlds handed to renderers
+    done: Any  # worlds finished
+    drawn: Any  # pictures drawn by the trainer
+    stop: Any  # event
+
+
+def _render(settings: PoolSettings, memory_name: str, progress: Progress) -> None:
+    """What a renderer process does until it is stopped or its parent is gone."""
+    memory = SharedMemory(memory_name)
+    pool = settings.arrays(memory)
+    parent, count = os.getppid(), settings.per_world
+    while not progress.stop.is_set() and os.getppid() == parent:
+        ahead = progress.done.value * count - settings.lead
+        if ahead > progress.drawn.value / settings.reuse:
+            time.sleep(0.02)
+            continue
+        with progress.started.get_lock():
+            index = int(progress.started.value)
+            progress.started.value = index + 1
+        seed = settings.first_seed + index
+        nameless = (seed * 7919 % 1000) / 1000 < settings.nameless_share
+        batch = render_world(seed, 'train', count, settings.size, settings.grid, nameless)
+        row = index * count % settings.capacity
+        rows = slice(row, row + count)
+        pool.pictures[rows] = batch.pictures
+        pool.whole[rows] = batch.whole
+        pool.pooled[rows] = batch.pooled
+        pool.patches[rows] = batch.patches
+        with progress.done.get_lock():
+            progress.done.value += 1
+    del pool
+    memory.close()
+
+
+class FramePool:
+    """The pool: `start()` launches renderers, `draw(n)` takes from what is there."""
+
+    def __init__(self, settings: PoolSettings, renderers: int) -> None:
+        capacity = settings.capacity // settings.per_world * settings.per_world
+        self.settings = replace(settings, capacity=capacity)
+        self._memory = SharedMemory(create=True, size=self.settings.num_bytes)
+        self._all = self.settings.arrays(self._memory)
+        # Renderers use no torch, so that forking is safe: they start at once.
         context = mp.get_context('fork')
-        self._worlds = context.Value('q', 0)  # worlds handed to renderers
-        self._done = context.Value('q', 0)  # worlds finished
-        self._drawn = context.Value('q', 0)  # pictures drawn by the trainer
-        self._stop = context.Event()
-        self._processes: list[mp.process.BaseProcess] = []
+        self._progress = Progress(
+            context.Value('q', 0), context.Value('q', 0), context.Value('q', 0), context.Event()
+        )
+        arguments = (self.settings, self._memory.name, self._progress)
+        self._processes = [
+            context.Process(target=_render, args=arguments, daemon=True) for _ in range(renderers)
+        ]
 
     @property
     def num_rendered(self) -> int:
         """Pictures rendered so far."""
-        return int(self._done.value) * self._per_world
+        return int(self._progress.done.value) * self.settings.per_world
 
     def start(self) -> None:
         """Launch the renderers."""
-        context = mp.get_context('fork')
-        for _ in range(self._renderers):
-            process = context.Process(target=self._render, daemon=True)
+        cv2.setNumThreads(1)  # threads of OpenCV do not survive a fork, and their pool hangs
+        for process in self._processes:
             process.start()
-            self._processes.append(process)
-
-    def _render(self) -> None:
-        import cv2
-        import torch
-
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
-        parent = os.getppid()
-        while not self._stop.is_set() and os.getppid() == parent:
-            if self.num_rendered - self._lead > self._drawn.value / self._reuse:
-                time.sleep(0.02)
-                continue
-            with self._worlds.get_lock():
-                index = int(self._worlds.value)
-                self._worlds.value = index + 1
-            seed = self._first_seed + index
-            nameless = (seed * 7919 % 1000) / 1000 < self._nameless_share
-            batch = render_world(seed, 'train', self._per_world, self.size, self.grid, nameless)
-            row = index * self._per_world % self.capacity
-            rows = slice(row, row + self._per_world)
-            self._all.pictures[rows] = batch.pictures
-            self._all.whole[rows] = batch.whole
-            self._all.pooled[rows] = batch.pooled
-            self._all.patches[rows] = batch.patches
-            with self._done.get_lock():
-                self._done.value += 1
 
     def wait(self, pictures: int) -> None:
-        """Wait until that many pictures were rendered."""
-        while self.num_rendered < min(pictures, self.capacity):
+        """Wait until that many pictures were rendered, or as many as are rendered ahead."""
+        while self.num_rendered < min(pictures, self.settings.lead):
             if not any(process.is_alive() for process in self._processes):
                 raise RuntimeError('frame pool: every renderer process has ended')
-            time.sleep(0.1)
+            time.sleep(0.05)
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """A random batch of what the pool holds now."""
-        self._drawn.value += count
-        held = min(self.num_rendered - self._renderers * self._per_world, self.capacity)
-        rows = np.sort(rng.integers(0, max(held, self._per_world), count))
-        return Batch(
-            self._all.pictures[rows],
-            self._all.whole[rows],
-            self._all.pooled[rows],
-            self._all.patches[rows],
-        )
+        self._progress.drawn.value += count
+        unfinished = (len(self._processes) - 1) * self.settings.per_world
+        held = min(self.num_rendered - unfinished, self.settings.capacity)
+        rows = np.sort(rng.integers(0, max(held, self.settings.per_world), count))
+        pool = self._all
+        return Batch(pool.pictures[rows], pool.whole[rows], pool.pooled[rows], pool.patches[rows])
 
     def close(self) -> None:
         """Stop the renderers and give the memory back."""
-        self._stop.set()
+        self._progress.stop.set()
         for process in self._processes:
-            process.join(5)
+            if process.pid is not None:
+                process.join(10)
             if process.is_alive():
                 process.terminate()
         del self._all
-        for memory in self._memory:
-            memory.close()
-            memory.unlink()
+        self._memory.close()
+        self._memory.unlink()

@@ -19,7 +19,7 @@ import yaml
 from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
-from training.rendered_world.frame_pool import FramePool, render_fixed
+from training.rendered_world.frame_pool import FramePool, PoolSettings, render_fixed
 from training.rendered_world.tower import (
     TowerShape,
     TowerWithHeads,
@@ -164,9 +164,17 @@ def train(config: TowerTraining) -> None:
         masters.load_state_dict(state['masters'])
         step, worlds, spent = state['step'], state['worlds'], state['spent']
     pool = FramePool(
-        config.pool_capacity, config.shape.image_size, config.shape.grid, config.per_world,
-        config.first_seed + worlds, config.nameless_share, config.renderers, config.reuse,
-    )  # fmt: skip
+        PoolSettings(
+            capacity=config.pool_capacity,
+            size=config.shape.image_size,
+            grid=config.shape.grid,
+            per_world=config.per_world,
+            first_seed=config.first_seed + worlds,
+            nameless_share=config.nameless_share,
+            reuse=config.reuse,
+        ),
+        config.renderers,
+    )
     pool.start()
     fixed = {
         split: render_fixed(

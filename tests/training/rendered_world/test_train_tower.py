@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import SiglipVisionModel
 
-from training.rendered_world.frame_pool import FramePool, render_world
+from training.rendered_world.frame_pool import FramePool, PoolSettings, render_world
 from training.rendered_world.tower import TowerShape, TowerWithHeads, accuracies, normalise
 from training.rendered_world.train_tower import TowerTraining, rate_at, train
 
@@ -83,10 +83,10 @@ def test_the_heads_read_the_ten_pooled_tokens():
 
 
 def test_pool_shows_only_finished_pictures_and_keeps_rendering():
-    pool = FramePool(64, 32, 2, 8, 0, 0.0, renderers=2, reuse=1.0)
+    pool = FramePool(PoolSettings(64, 32, 2, 8, 0, 0.0, reuse=1.0), renderers=2)
     pool.start()
     try:
-        pool.wait(64)
+        pool.wait(32)
         batch = pool.draw(32, np.random.default_rng(0))
         assert batch.pictures.shape == (32, 32, 32, 3)
         assert (batch.pictures.reshape(32, -1).std(1) > 0).all()
@@ -96,10 +96,10 @@ def test_pool_shows_only_finished_pictures_and_keeps_rendering():
 
 
 def test_pool_counts_worlds_from_its_first_seed():
-    pool = FramePool(16, 32, 2, 8, 123, 0.0, renderers=1, reuse=1.0)
+    pool = FramePool(PoolSettings(16, 32, 2, 8, 123, 0.0, reuse=1.0), renderers=1)
     pool.start()
     try:
-        pool.wait(16)
+        pool.wait(8)
         batch = pool.draw(64, np.random.default_rng(0))
         known = [
             picture
