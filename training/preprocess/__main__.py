@@ -83,9 +83,12 @@ def main(
     """Encode recordings; run it again after a kill and it goes on."""
     logging.basicConfig(format='%(message)s', level=logging.WARNING)
     try:
+        if not inputs:
+            _index(output, fps)
+            return
         config = load_config(model, device=device, dtype=dtype).model
         settings = Settings(config, output, tower_fingerprint(config), fps, gaps, batch, threads)
-        jobs = find_jobs(inputs or [], topic)
+        jobs = find_jobs(inputs, topic)
         with _locked(output):
             remove_partial_files(output)
             report = _run(settings, jobs, executor, workers, ray_address, _pairs(slurm or []))
@@ -99,6 +102,14 @@ def main(
         typer.secho(f'lost: {loss}; run the command again', err=True)
     if report['lost']:
         raise typer.Exit(1)
+
+
+def _index(output: Path, fps: float) -> None:
+    """Index a folder of features, such as an official one; no model is needed for that."""
+    if not output.is_dir():
+        raise ConfigError(f'--output {output}: no such folder to index')
+    num_files = write_index(output, fps)
+    typer.echo(f'{num_files} feature files in {metadata_path(output)}')
 
 
 def _run(

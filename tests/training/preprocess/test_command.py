@@ -1,4 +1,4 @@
-"""kill -9 in the middle of writing; the next run gives what an undisturbed one gives."""
+"""The command: kill -9 in the middle of writing, a second run beside it, only an index."""
 
 import json
 import signal
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -72,6 +73,18 @@ def test_a_killed_run_leaves_no_half_file_and_goes_on(recordings, tmp_path):
         json.loads((tmp_path / f'{n}_report.json').read_text()) for n in ('whole', 'killed')
     ]
     assert reports[0] == reports[1]
+
+
+def test_an_official_folder_is_indexed_without_a_model(tmp_path):
+    official = tmp_path / 'full_scale_2fps_384_1'
+    missing = CliRunner().invoke(app, ['--output', str(official)])
+    assert missing.exit_code == 1 and 'no such folder' in missing.output
+    official.mkdir()
+    torch.save(torch.zeros(9, 1, 48), official / 'uid.pt')
+    result = CliRunner().invoke(app, ['--output', str(official)])
+    assert result.exit_code == 0, result.output
+    entries = json.loads((tmp_path / 'full_scale_2fps_384_1_metadata.json').read_text())
+    assert entries == {'uid': {'duration': 4.0, 'path': str(official / 'uid.pt')}}
 
 
 def test_a_second_run_in_the_same_folder_is_refused(recordings, tmp_path):
