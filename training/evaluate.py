@@ -147,11 +147,11 @@ def _tokens_per_frame(model: VloModel) -> int:
 def print_table(console: Console, result: dict[str, Any]) -> None:
     """The three ways side by side."""
     table = Table(title=f'{result["num_scenes"]} scenes, {result["num_narrations"]:g} narrations')
-    table.add_column('score')
+    table.add_column('score', no_wrap=True)
     ways: dict[str, dict[str, float]] = {}
     for value, metrics in result['teacher_forced'].items():
-        ways[f'teacher-forced, threshold {value}'] = metrics
-    ways[f'self-conditioned, {result["silence_threshold"]:g}'] = result['self_conditioned']
+        ways[f'teacher-forced {value}'] = metrics
+    ways[f'self-conditioned {result["silence_threshold"]:g}'] = result['self_conditioned']
     ways['wall clock'] = result['wall_clock']
     for way in ways:
         table.add_column(way, justify='right')

@@ -13,8 +13,8 @@ import torch
 import yaml
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerBase
 
+from training.build import Trainee
 from training.model import StreamModel
 from training.recipe import Recipe
 from vlo_ros.adapter import ADAPTER_FILE
@@ -26,8 +26,7 @@ MODEL_YAML = 'model.yaml'
 
 
 def write_model(
-    model: StreamModel,
-    tokenizer_folder: Path,
+    trainee: Trainee,
     recipe: Recipe,
     folder: Path,
     state: Mapping[str, torch.Tensor] | None = None,
@@ -38,12 +37,12 @@ def write_model(
     `connector.safetensors` and a copy of the vision tower in `vision/`.
 
     Args:
-        model: What was trained.
-        tokenizer_folder: Where the tokenizer's files are.
+        trainee: What was trained.
         recipe: Names base and tower.
         folder: Where to; made if needed.
         state: Weights gathered from several devices; None takes the model's own.
     """
+    model = trainee.model
     folder.mkdir(parents=True, exist_ok=True)
     own = dict(state if state is not None else model.state_dict())
     inner = {name.removeprefix('language.'): value for name, value in own.items()}
@@ -52,6 +51,7 @@ def write_model(
         # The head is frozen: its own weights (vocabulary x hidden) need not be saved again.
         model.language.save_pretrained(str(folder), state_dict=inner, save_embedding_layers=False)
         _check_adapter_config(folder, recipe)
+        trainee.template.tokenizer.save_pretrained(str(folder))  # with the placeholder
         section = {'llm': _anchor(recipe.model.llm), 'adapter': '.'}
     else:
         causal = {k: v for k, v in inner.items() if not k.startswith('connector.')}
@@ -61,7 +61,7 @@ def write_model(
             if name.startswith('connector.')
         }
         model.causal.save_pretrained(str(folder / 'llm'), state_dict=causal)
-        _copy_tokenizer(tokenizer_folder, folder / 'llm')
+        _copy_tokenizer(trainee.tokenizer_folder, folder / 'llm')
         save_file(connector, folder / 'connector.safetensors')
         section = {'llm': 'llm', 'connector': 'connector.safetensors'}
     section['vision'] = _vision(recipe.model.vision, folder, copy='connector' in section)
@@ -107,11 +107,6 @@ def _check_adapter_config(folder: Path, recipe: Recipe) -> None:
     content['base_model_name_or_path'] = recipe.model.llm
     path.write_text(json.dumps(content, indent=2, sort_keys=True), encoding='utf-8')
     (folder / 'README.md').unlink(missing_ok=True)
-
-
-def save_adapter_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write the tokenizer with its placeholder beside an adapter, as published."""
-    tokenizer.save_pretrained(str(folder))
 
 
 def _copy_tokenizer(source: Path, folder: Path) -> None:

@@ -64,19 +64,31 @@ class Heard:
 
 
 def match(truth: Sequence[Said], said: Sequence[Said], window: float) -> list[tuple[Said, Said]]:
-    """Pair sentences at most `window` seconds apart, each once; the most pairs there can be.
+    """Pair sentences at most `window` seconds apart, each once and in order.
 
-    Both are in order of time, so taking each true sentence's first free partner is best.
+    As many pairs as there can be; among those ways the one with the least time between them.
     """
-    pairs = []
-    position = 0
-    for wanted in truth:
-        while position < len(said) and said[position].time < wanted.time - window - 1e-6:
-            position += 1
-        if position < len(said) and said[position].time <= wanted.time + window + 1e-6:
-            pairs.append((wanted, said[position]))
-            position += 1
-    return pairs
+    # best[i][j]: pairs and negative distance of the best way to pair truth[i:] with said[j:].
+    best = [[(0, 0.0)] * (len(said) + 1) for _ in range(len(truth) + 1)]
+    for i in range(len(truth) - 1, -1, -1):
+        for j in range(len(said) - 1, -1, -1):
+            options = [best[i + 1][j], best[i][j + 1]]
+            distance = abs(truth[i].time - said[j].time)
+            if distance <= window + 1e-6:
+                pairs, closeness = best[i + 1][j + 1]
+                options.append((pairs + 1, closeness - distance))
+            best[i][j] = max(options)
+    found = []
+    i = j = 0
+    while best[i][j][0]:
+        if best[i][j] == best[i + 1][j]:
+            i += 1
+        elif best[i][j] == best[i][j + 1]:
+            j += 1
+        else:
+            found.append((truth[i], said[j]))
+            i, j = i + 1, j + 1
+    return found
 
 
 def word_f1(truth: str, said: str) -> float:

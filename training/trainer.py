@@ -113,9 +113,7 @@ class StreamTrainer(Trainer):
         folder = Path(output_dir or self.recipe.output)
         folder.mkdir(parents=True, exist_ok=True)
         save_trainable(self.trainee.model, folder, state_dict)
-        write_model(
-            self.trainee.model, self.trainee.tokenizer_folder, self.recipe, folder, state_dict
-        )
+        write_model(self.trainee, self.recipe, folder, state_dict)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if self.is_fsdp_enabled:
