@@ -54,7 +54,7 @@ class PublishedLoop:
 
     def fill(self, num_frames: int, tokens_per_frame: int) -> None:
         """Bring the cache to `num_frames` frames with random contents; cost asks only for size."""
-        config, num_new = self.model.config, num_frames - self.num_frames
+        config, num_new = self.model.config, max(0, num_frames - self.num_frames)
         head_dim = config.hidden_size // config.num_attention_heads
         shape = (1, config.num_key_value_heads, num_new * tokens_per_frame, head_dim)
         for layer in range(config.num_hidden_layers):
@@ -63,7 +63,7 @@ class PublishedLoop:
                 for _ in range(2)
             )
             self.cache.update(keys, values, layer)
-        self.num_frames = num_frames
+        self.num_frames += num_new
 
     @property
     def cache_bytes(self) -> int:

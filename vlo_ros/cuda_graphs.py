@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 TOKEN_COUNTS = (1, 2, 4, 8, 11, 16, 22, 33, 44, 66, 88, 132, 176, 264, 352)
 ROW_COUNTS = (1, 4, 8, 16, 32)
 CONTEXTS = (1024, 2048, 4096, 6144, 8192)
+# Captured as soon as a stream is made: a token, a frame, chunks of 8, 16 and 32 frames.
+WARM_SHAPES = ((352, 32), (176, 16), (88, 8), (11, 1), (2, 1), (1, 1))
 # Up to here attention is bound by reading the cache: plain products use more of the GPU than
 # fused kernels, which give a whole head to one multiprocessor.
 PRODUCT_TOKENS = 32
@@ -134,12 +136,16 @@ class StaticStep:
 
 
 class StaticForward:
-    """The static steps of one language model, made when first needed."""
+    """The static steps of one language model.
+
+    Attributes:
+        captures: Whether they are recorded as CUDA graphs.
+    """
 
     def __init__(self, model: Any, *, capture: bool) -> None:
         """Serve `model`; `capture` records CUDA graphs."""
         self._model = model
-        self._capture = capture
+        self.captures = capture
         self._pool = torch.cuda.graph_pool_handle() if capture else None
         self._steps: WeakKeyDictionary[KVCache, dict[tuple[int, int, int], StaticStep]]
         self._steps = WeakKeyDictionary()
@@ -154,16 +160,27 @@ class StaticForward:
         shape = self._shape_of(len(embeddings_TD), len(rows), cache)
         if shape is None:
             return None
-        steps = self._steps.setdefault(cache, {})
-        if shape not in steps:
-            step = StaticStep(self._model, cache, *shape)
-            step.load(embeddings_TD, rows, cache.length)
-            if self._capture and not self._record(step, shape):
-                return None
-            steps[shape] = step
-        step = steps[shape]
+        step = self._steps.setdefault(cache, {}).get(shape) or self._make(cache, shape)
+        if step is None:
+            return None
         step.load(embeddings_TD, rows, cache.length)
         return step.run()[: len(rows)]
+
+    def warm_up(self, cache: KVCache) -> None:
+        """Make the steps of an empty cache that a live stream needs, at every context."""
+        contexts = {min(context, cache.capacity) for context in (*CONTEXTS, cache.capacity)}
+        for tokens, rows in WARM_SHAPES:
+            for context in sorted(contexts, reverse=True):
+                if tokens <= context and self._model is not None:
+                    self._make(cache, (tokens, rows, context))
+
+    def _make(self, cache: KVCache, shape: tuple[int, int, int]) -> StaticStep | None:
+        step = StaticStep(self._model, cache, *shape)
+        step.start_1.fill_(cache.length)
+        if self.captures and not self._record(step, shape):
+            return None
+        self._steps.setdefault(cache, {})[shape] = step
+        return step
 
     def _record(self, step: StaticStep, shape: tuple[int, int, int]) -> bool:
         try:

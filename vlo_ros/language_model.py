@@ -52,7 +52,7 @@ class LanguageModel:
                 'positions the language model was trained for'
             )
         rotary = self.model.model.rotary_emb
-        return KVCache(
+        cache = KVCache(
             self.config.num_hidden_layers,
             self.num_kv_heads,
             capacity or self.max_positions,
@@ -61,6 +61,15 @@ class LanguageModel:
             self.dtype,
             self.device,
         )
+        if self._static is not None:
+            self._warm_up(cache)
+        return cache
+
+    @torch.inference_mode()
+    def _warm_up(self, cache: KVCache) -> None:
+        assert self._static is not None
+        if self._static.captures:
+            self._static.warm_up(cache)
 
     def embed(self, ids: Sequence[int]) -> torch.Tensor:
         """Embeddings of text ids: (T, D)."""
