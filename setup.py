@@ -32,7 +32,10 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=find_packages(include=['vlo_ros', 'vlo_ros.*', 'training', 'training.*']),
-    package_data={'vlo_ros': ['py.typed', 'bundled/**/*'], 'training': ['**/*.yaml', '**/*.json']},
+    package_data={
+        'vlo_ros': ['py.typed', 'bundled/**/*', 'ros/person/web/page/*'],
+        'training': ['**/*.yaml', '**/*.json'],
+    },
     data_files=[
         *config_files(),
         # read by `vlo annotate` and `vlo latency`, which need no ROS

@@ -75,24 +75,27 @@ def annotate(
     run_annotate(bag, config, output, queries, topic, node, storage)
 
 
-@app.command(context_settings=PASS_ON)
+@app.command()
 @tells_errors_in_one_line
 def latency(
-    context: typer.Context,
     bag: Annotated[
         Path | None, typer.Argument(help='a bag recorded while the node ran; or give --live')
     ] = None,
     live: Annotated[bool, typer.Option('--live', help='of the running node')] = False,
+    node: Annotated[str, typer.Option(help='live: full name of the node')] = '/vlo',
+    camera: Annotated[str, typer.Option(help='live: its camera, where it has several')] = '',
+    seconds: Annotated[
+        float, typer.Option(help='live: how long to listen', min=0.1, max=86400.0)
+    ] = 30.0,
     as_json: Annotated[bool, typer.Option('--json', help='for programs')] = False,
 ) -> None:
     """Percentiles from capture to decision, first token and finished response."""
     if live == (bag is not None):
         raise VloError('latency: give either a bag or --live')
     if bag is None:
-        run_ros_program('latency', [*context.args, *(['--json'] if as_json else [])])
+        arguments = ['--node', node, '--camera', camera, '--seconds', str(seconds)]
+        run_ros_program('latency', [*arguments, *(['--json'] if as_json else [])])
         return
-    if context.args:
-        raise VloError(f'latency: {context.args[0]} is unknown')
 
     from vlo_ros.latency import print_report, read_bag
 
@@ -104,6 +107,20 @@ def latency(
 def chat(context: typer.Context) -> None:
     """Read what the node says, and type questions to it, from any computer on the graph."""
     run_ros_program('chat', context.args)
+
+
+@app.command(context_settings=PASS_ON)
+@tells_errors_in_one_line
+def speak(context: typer.Context) -> None:
+    """Say aloud what the node responds, sentence by sentence."""
+    run_ros_program('speaker', context.args)
+
+
+@app.command(context_settings=PASS_ON)
+@tells_errors_in_one_line
+def web(context: typer.Context) -> None:
+    """Show live picture, transcript, sliders and plots on a page, and take questions there."""
+    run_ros_program('web.program', context.args)
 
 
 def run_ros_program(name: str, arguments: list[str]) -> None:
@@ -119,6 +136,7 @@ def run_ros_program(name: str, arguments: list[str]) -> None:
         if (error.name or '').startswith(ROS_PROGRAMS):
             raise
         raise VloError(
-            f'{name} needs {error.name}, which is not here; `vlo doctor` says what to do'
+            f'this needs {error.name}, which is not here; `vlo doctor` says what to do, and '
+            "`pip install 'vlo_ros[person]'` brings what ROS does not"
         ) from error
     raise typer.Exit(program.main(arguments))

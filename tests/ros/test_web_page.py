@@ -1,0 +1,160 @@
+"""The page in a real browser, beside a real node: what a person sees and does."""
+
+import av
+import cv2
+import pytest
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+pytest.importorskip('aiohttp', reason='aiohttp is not installed (pip install vlo_ros[person])')
+
+from tests.ros.graph import TINY_MODEL
+from tests.ros.web_page import browser, web_server
+from vlo_ros import msg
+from vlo_ros.ros.convert import image_message_of
+
+S = 1_000_000_000
+
+
+@pytest.fixture
+def page(graph):
+    """A browser on the page of the node `vlo` in the test's namespace."""
+    node = f'{graph.namespace}/vlo'
+    with browser() as driver, web_server('--node', node, '--model', TINY_MODEL) as port:
+        driver.get(f'http://127.0.0.1:{port}/')
+        yield driver
+
+
+def show_camera(graph, scenes):
+    """Ten images a second, each scene for a second."""
+    publisher = graph.watcher.create_publisher(Image, 'image', QoSProfile(depth=5))
+    count = iter(range(10**9))
+
+    def publish():
+        scene = scenes[next(count) // 10 % len(scenes)]
+        now = graph.watcher.get_clock().now().nanoseconds
+        publisher.publish(image_message_of(scene, now, 'eye'))
+
+    graph.watcher.create_timer(0.1, publish)
+
+
+def text_of(driver, selector):
+    return driver.execute_script(
+        f'return [...document.querySelectorAll({selector!r})].map((e) => e.textContent).join("|")'
+    )
+
+
+def colours_in(driver, canvas):
+    """Number of different colours drawn on a canvas."""
+    return driver.execute_script(
+        f'const c = document.getElementById("{canvas}");'
+        'const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;'
+        'return new Set(new Uint32Array(d.buffer)).size'
+    )
+
+
+def complaints(driver):
+    return [entry['message'] for entry in driver.get_log('browser') if entry['level'] == 'SEVERE']
+
+
+def test_a_person_watches_asks_and_reads_the_answer(graph, scenes, page):
+    node = graph.active_vlo()
+    show_camera(graph, scenes[::12])
+    graph.wait_for(lambda: text_of(page, '.line.remark'))
+    assert graph.wait_for(
+        lambda: page.execute_script('return document.getElementById("picture").naturalWidth')
+    )
+    graph.wait_for(lambda: 'images/s' in text_of(page, '#status'))
+    assert text_of(page, '#state') in ('watching', 'speaking')
+
+    page.find_element('id', 'question').send_keys('What am I doing?\n')
+    answer = graph.wait_for(lambda: text_of(page, '.line.answer'))
+    assert 'answered in' in answer
+    answers = msg.Response.TRIGGER_QUERY
+    said = graph.wait_for(
+        lambda: [r.text for r in graph.heard('response') if r.trigger == answers]
+    )
+    assert said[0] in answer
+    assert text_of(page, '.line.question') == 'youWhat am I doing?'
+
+    example = page.find_element('css selector', '#examples button')
+    example.click()
+    graph.wait_for(lambda: example.text in text_of(page, '.line.question'))
+    for canvas in ('plot-silence', 'plot-latency'):
+        assert colours_in(page, canvas) > 3
+
+    set_slider(page, 'silence_threshold', 0.4)
+    graph.wait_for(lambda: node.get_parameter('silence_threshold').value == 0.4)
+    set_slider(page, 'frame_fps', 4)
+    graph.wait_for(lambda: node.get_parameter('frame_fps').value == 4.0)
+
+    page.refresh()  # what was said is still there
+    graph.wait_for(lambda: said[0] in text_of(page, '.line.answer'))
+    resets = node.cameras[0].statistics.resets
+    page.find_element('id', 'forget').click()
+    graph.wait_for(lambda: node.cameras[0].statistics.resets > resets)
+    graph.wait_for(lambda: 'it has forgotten' in text_of(page, '#note'))
+    assert complaints(page) == []
+
+
+def set_slider(page, name, value):
+    page.execute_script(
+        'const s = document.getElementById(arguments[0]); s.value = arguments[1];'
+        's.dispatchEvent(new Event("input")); s.dispatchEvent(new Event("change"));',
+        name,
+        value,
+    )
+
+
+def test_what_is_said_is_text_and_never_markup(graph, page):
+    evil = '<img src=x onerror="document.title=1"><b>bold</b>'
+    graph.wait_for(lambda: graph.watcher.count_subscribers(f'{graph.namespace}/vlo/response'))
+    graph.send_message(msg.Response(text=evil, state=msg.Response.STATE_FINISHED), 'vlo/response')
+    graph.wait_for(lambda: evil in text_of(page, '.line.remark'))
+    assert page.title == 'vlo_ros'
+    assert not page.find_elements('css selector', '.transcript img, .transcript b')
+
+
+def test_without_a_node_the_page_says_so(graph, page):
+    graph.wait_for(lambda: 'is not there' in text_of(page, '#state'))
+    assert not page.find_element('id', 'frame_fps').is_enabled()
+    page.find_element('id', 'question').send_keys('Hello?\n')
+    graph.wait_for(lambda: 'not sent' in text_of(page, '#note'))
+
+
+def test_a_setting_out_of_range_is_refused_with_a_reason(graph, scenes, page):
+    node = graph.active_vlo()
+    graph.wait_for(lambda: page.find_element('id', 'frame_fps').is_enabled())
+    page.execute_script("send({do: 'set', name: 'frame_fps', value: -1})")
+    graph.wait_for(lambda: 'outside 0.05 to 120' in text_of(page, '#note'))
+    page.execute_script("send({do: 'set', name: 'model', value: 1})")
+    graph.wait_for(lambda: 'cannot be set here' in text_of(page, '#note'))
+    assert node.get_parameter('frame_fps').value == 2.0
+
+
+def test_a_video_is_watched_without_a_camera(graph, scenes, page, tmp_path):
+    path = tmp_path / 'kitchen.webm'
+    write_video(path, scenes[:144:6])
+    page.find_element('id', 'tab-video').click()
+    page.find_element('id', 'file').send_keys(str(path))
+    graph.wait_for(lambda: 'remarks' in text_of(page, '#progress'), 180)
+    remarks = text_of(page, '.line.remark')
+    assert remarks
+    graph.wait_for(
+        lambda: page.execute_script('return document.getElementById("player").duration')
+    )
+    time = page.execute_script('return said[0].time')
+    page.execute_script('document.getElementById("player").currentTime = arguments[0] + 0.1', time)
+    caption = graph.wait_for(lambda: text_of(page, '#caption'))
+    assert caption in remarks
+
+
+def write_video(path, scenes):
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libvpx', rate=2)
+        stream.width = stream.height = 96
+        for scene in scenes:
+            big = cv2.resize(scene, (96, 96), interpolation=cv2.INTER_NEAREST)
+            frame = av.VideoFrame.from_ndarray(big, format='rgb24')
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())

@@ -1,0 +1,7 @@
+"""`vlo web`: one page beside the running node.
+
+bridge.py     the graph: topics and parameters <-> plain events
+server.py     the page, its socket, the live picture; who may see them
+upload.py     a video without a camera, through `vlo replay`
+page/         what the browser gets: three files, nothing from elsewhere
+"""
