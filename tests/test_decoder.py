@@ -339,10 +339,12 @@ def test_a_chunk_left_in_the_middle_holds_no_frame_that_was_not_judged(live1plus
     stream = Stream(live1plus.vlo, StreamConfig(silence_threshold=1.01, chunk='8'))
     for frame in live1plus.frames([0, 1, 2, 3]):
         stream.put_frame(frame)
+    recorder = Recorder(stream, live1plus.vlo.template)
     outcomes = stream.advance()
     assert next(outcomes).verdict is Verdict.RESPOND
     outcomes.close()
     assert stream.backlog_frames == 3
+    assert recorder.ids.count(live1plus.vlo.template.placeholder_id) == 10
     assert [o.index for o in stream.advance() if isinstance(o, Decision)] == [1, 2, 3]
 
 
