@@ -34,8 +34,10 @@ MAX_WAITING = 1000  # events for one browser
 MAX_MESSAGE_BYTES = 16_384
 HEADERS = {
     # Nothing from elsewhere is ever loaded, and nobody puts the page into a frame.
-    'Content-Security-Policy': "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    'Content-Security-Policy': (
+        "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    ),
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
     'Cache-Control': 'no-store',
