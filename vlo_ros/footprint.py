@@ -188,13 +188,11 @@ def _count(module: nn.Module) -> int:
 
 
 def _count_linear(language: Any) -> int:
-    """Parameters of the linear layers inside the blocks; head and embeddings are not quantized."""
-    return sum(
-        parameter.numel()
-        for module in language.model.modules()
-        if isinstance(module, nn.Linear)
-        for parameter in module.parameters()
-    )
+    """Parameters of the language model's linear layers; a head tied to the embeddings is none."""
+    modules = [*language.model.modules()]
+    if not language.config.tie_word_embeddings:
+        modules.append(language.get_output_embeddings())
+    return sum(_count(module) for module in modules if isinstance(module, nn.Linear))
 
 
 def _working_values(language_config: Any, vision_config: Any, tower: VisionTower) -> int:

@@ -18,7 +18,7 @@ ROWS = {
     'float32': 'float32',
     'bfloat16': 'bfloat16, float16',
     'int8': 'int8, float8',
-    'int4': 'int4',
+    'int4': 'int4 (cuda)',
 }
 
 

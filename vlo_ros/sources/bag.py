@@ -55,9 +55,8 @@ class BagRecording:
             try:
                 message = next(messages, None)
             except Exception as error:  # what a damaged file makes of a parser has no one type
-                raise SourceError(
-                    f'{self.path}: damaged after {num_seen} images of {self.topic}: {one_line(error)}'
-                ) from error
+                where = f'{self.path}: damaged after {num_seen} images of {self.topic}'
+                raise SourceError(f'{where}: {one_line(error)}') from error
             if message is None:
                 break
             num_seen += 1
