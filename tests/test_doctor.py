@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from vlo_ros.doctor.facts import Facts, GpuFacts, ModelFacts, RosFacts, count_li
 from vlo_ros.doctor.finding import Level
 from vlo_ros.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[1]
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 LARGE_DATA = 'LARGE_DATA?max_msg_size=2MB'
 CAMERA = {'node': '/camera', 'reliable': True, 'transports': LARGE_DATA}
@@ -350,7 +352,7 @@ def test_the_command_without_ros_says_so_and_fails(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, '-m', 'vlo_ros', 'doctor', '--json', '--model', 'nowhere.yaml'],
-        env={'PATH': '/usr/bin:/bin', 'PYTHONPATH': f'{tmp_path}:.'},
+        env={'PATH': '/usr/bin:/bin', 'PYTHONPATH': f'{tmp_path}:{ROOT}'},
         capture_output=True,
         text=True,
         check=False,
