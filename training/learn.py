@@ -87,7 +87,7 @@ class LearnSettings:
     notes_delay_s: float = 0.0
     topic: str | None = None
     holdout: float = 0.25
-    steps: int = 300
+    steps: int = 100
     batch: int = 6
     window: int = 64
     rank: int = 32
@@ -342,7 +342,7 @@ def main(
         float, typer.Option(help='without --test: share of each recording that is only scored')
     ] = 0.25,
     topic: Annotated[str | None, typer.Option(help='image topic')] = None,
-    steps: Annotated[int, typer.Option(help='optimizer steps', min=1)] = 300,
+    steps: Annotated[int, typer.Option(help='optimizer steps', min=1)] = 100,
     batch: Annotated[int, typer.Option(help='windows per step', min=1)] = 6,
     window: Annotated[int, typer.Option(help='frames of a window', min=2)] = 64,
     rank: Annotated[int, typer.Option(help='LoRA rank', min=1)] = 32,
