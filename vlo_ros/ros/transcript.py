@@ -53,9 +53,11 @@ class Transcript:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End it, with the last silence told."""
+        """End it, with the last silence and the last extra line told."""
         self._tell_silence()
         self._live.stop()
+        if self.extra:
+            self._console.print(self.extra.strip(), highlight=False)
 
     def seconds(self, message: msg.Response | msg.Decision) -> float:
         """Time of a message on the camera's clock, from the first frame, in s."""
