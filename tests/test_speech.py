@@ -84,6 +84,14 @@ def test_answers_come_first_and_are_not_dropped():
     assert queue.num_dropped == 1
 
 
+def test_an_answer_overtakes_a_remark_that_waits():
+    queue = SpeechQueue()
+    say(queue, 0, 'Remark.')
+    say(queue, 1, 'Answer.', is_answer=True)
+    assert take_all(queue) == ['Answer.']  # by then the remark is old
+    assert queue.num_dropped == 1
+
+
 def test_a_stopped_response_is_left_out():
     queue = SpeechQueue()
     queue.grow(0, 'One. Two. Thr', is_answer=False)

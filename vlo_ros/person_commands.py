@@ -15,7 +15,7 @@ import typer
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import BUNDLED, load_config
 from vlo_ros.config_options import parse_settings
-from vlo_ros.errors import VloError
+from vlo_ros.errors import VloError, one_line
 
 app = typer.Typer()
 ROS_PROGRAMS = 'vlo_ros.ros.person'
@@ -132,11 +132,9 @@ def run_ros_program(name: str, arguments: list[str]) -> None:
     """
     try:
         program = importlib.import_module(f'{ROS_PROGRAMS}.{name}')
-    except ModuleNotFoundError as error:
-        if (error.name or '').startswith(ROS_PROGRAMS):
-            raise
+    except ImportError as error:  # no ROS, no built messages, or no package of the extra `person`
         raise VloError(
-            f'this needs {error.name}, which is not here; `vlo doctor` says what to do, and '
-            "`pip install 'vlo_ros[person]'` brings what ROS does not"
+            f'{one_line(error)}; `vlo doctor` tells what to do about ROS, and `pip install '
+            "'vlo_ros[person]'` brings the rest"
         ) from error
     raise typer.Exit(program.main(arguments))
