@@ -164,7 +164,7 @@ def add_lora(
     """
     config = LoraConfig(
         r=rank,
-        lora_alpha=alpha,  # type: ignore[arg-type]
+        lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules=family_of(model.config.model_type).lora_targets,
         modules_to_save=['connector'],

@@ -29,7 +29,8 @@ class MuonAdamW(torch.optim.AdamW):
         momentum: float = 0.95,
     ) -> None:
         """Share out the trainable parameters of `model`."""
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 is_matrix = parameter.ndim == 2 and '.layers.' in name

@@ -71,8 +71,8 @@ def _figures(result: Mapping[str, Any]) -> list[tuple[str, Figure]]:
     figures = []
     if result['sweep']:
         sweep = sorted(result['sweep'], key=lambda row: row['threshold'])
-        names = ('speak_precision_1s', 'speak_recall_1s', 'speak_f1_1s', 'exact', 'silence_kept')
-        figures.append(('Silence threshold', _lines(sweep, 'threshold', names)))
+        curves = ('speak_precision_1s', 'speak_recall_1s', 'speak_f1_1s', 'exact', 'silence_kept')
+        figures.append(('Silence threshold', _lines(sweep, 'threshold', curves)))
     if len(result['by_minute']) > 1:
         names = ('speak_f1_1s', 'exact', 'silence_kept', 'queries_right')
         figures.append(('Minute by minute', _lines(result['by_minute'], 'minute', names)))
