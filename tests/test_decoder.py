@@ -243,6 +243,10 @@ def test_a_window_too_small_is_refused_and_changes_nothing(live1plus):
     with pytest.raises(ConfigError, match=r'window_tokens: 250 is too small.* need \d+$'):
         stream.reset()
     assert stream.decoder.cache.length == length
+    stream.decoder.config = stream.config
+    with pytest.raises(ConfigError):
+        stream.decoder.reset()
+    assert stream.decoder.cache.length == length
     with pytest.raises(ConfigError, match='window_tokens: 100 is too small'):
         Stream(live1plus.vlo, StreamConfig(window_tokens=100))
     with pytest.raises(ConfigError, match='window_tokens: 9000 is more than the 8192'):
@@ -260,7 +264,8 @@ def test_a_system_prompt_with_a_special_token_is_refused(live1plus):
 @pytest.mark.parametrize('seed', range(400, 402))
 def test_a_reset_stream_equals_a_fresh_one(model, seed):
     print('seed', seed)
-    scenario = random_scenario(seed, model, 16, chunk='auto')
+    instruction = '' if seed % 2 else 'Narrate what you see.'
+    scenario = random_scenario(seed, model, 16, chunk='auto', instruction=instruction)
     fresh, _, _ = play(model, scenario)
     stream = Stream(model.vlo, scenario.config)
     for frame in model.frames([5, 9, 40, 3, 7]):

@@ -14,7 +14,7 @@ from vlo_ros.errors import CheckpointError, TemplateError
 from vlo_ros.language import family_of
 from vlo_ros.template import ASSISTANT, IGNORE, PLACEHOLDER, Template, Turn, turns_from
 
-KINDS = ('llama3', 'sentencepiece', 'tekken', 'qwen')
+KINDS = ('llama3', 'sentencepiece', 'sentencepiece_first', 'tekken', 'qwen')
 FAMILY = family_of('llama')
 
 

@@ -94,12 +94,15 @@ def byte_level(split: str) -> Tokenizer:
     return tokenizer
 
 
-def sentencepiece() -> Tokenizer:
-    """A tokenizer that puts a space in front of every run of text and falls back to bytes."""
+def sentencepiece(every_run: bool = True) -> Tokenizer:
+    """A tokenizer that puts a space before every run of text, or the first, and knows bytes."""
     tokenizer = Tokenizer(BPE(byte_fallback=True, unk_token='<unk>', fuse_unk=True))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend('\u2581'), normalizers.Replace(' ', '\u2581')]
-    )
+    if every_run:
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Prepend('\u2581'), normalizers.Replace(' ', '\u2581')]
+        )
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme='first', split=False)
     tokenizer.decoder = decoders.Sequence(
         [
             decoders.Replace('\u2581', ' '),
@@ -118,9 +121,10 @@ def sentencepiece() -> Tokenizer:
 
 def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     """A tokenizer of the given kind, with the special tokens of its family."""
-    if kind == 'sentencepiece':
+    if kind.startswith('sentencepiece'):
+        model = sentencepiece(every_run=kind == 'sentencepiece')
         return PreTrainedTokenizerFast(
-            tokenizer_object=sentencepiece(), bos_token='<s>', eos_token='</s>', unk_token='<unk>'
+            tokenizer_object=model, bos_token='<s>', eos_token='</s>', unk_token='<unk>'
         )
     if kind == 'tekken':
         return PreTrainedTokenizerFast(
