@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from vlo_ros.rendered_world import Episode, Question
 from vlo_ros.rendered_world.script import TICKS_PER_SECOND
 
 QUESTION_ODDS = {'holding': 0.35, 'last': 0.25, 'colour': 0.25, 'place': 0.15}
+# Colours must be looked up among what lies there, which takes the most practice.
+PRACTICE_ODDS = {'holding': 0.4, 'last': 0.07, 'colour': 0.45, 'place': 0.08}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def draw_questions(
     every_s: float,
     rng: np.random.Generator,
     said: dict[int, str],
+    odds_of: Mapping[str, float] = QUESTION_ODDS,
 ) -> dict[int, Question]:
     """Frame index -> a question asked right after it, about every `every_s` seconds.
 
@@ -67,7 +71,7 @@ def draw_questions(
                 options = [q for q in options if q.kind != 'last']
             kinds = sorted({q.kind for q in options})
             if kinds:
-                odds = np.array([QUESTION_ODDS[kind] for kind in kinds])
+                odds = np.array([odds_of[kind] for kind in kinds])
                 kind = kinds[int(rng.choice(len(kinds), p=odds / odds.sum()))]
                 same = [q for q in options if q.kind == kind]
                 found[index] = same[int(rng.integers(len(same)))]
@@ -76,16 +80,20 @@ def draw_questions(
 
 
 def converse(
-    episode: Episode, stretch: Stretch, rng: np.random.Generator, question_every_s: float = 10.0
+    episode: Episode,
+    stretch: Stretch,
+    rng: np.random.Generator,
+    question_every_s: float = 10.0,
+    odds_of: Mapping[str, float] = QUESTION_ODDS,
 ) -> list[Message]:
     """The conversation of a stretch: an instruction after the first frame, then the stream.
 
     A frame after which the user speaks is not learned: nothing is decided there.
     """
     said = narrations_by_frame(episode, stretch)
-    asked = (
-        draw_questions(episode, stretch, question_every_s, rng, said) if question_every_s else {}
-    )
+    asked: dict[int, Question] = {}
+    if question_every_s:
+        asked = draw_questions(episode, stretch, question_every_s, rng, said, odds_of)
     conversation = [stream(1, False), user(INSTRUCTIONS[int(rng.integers(len(INSTRUCTIONS)))])]
     first = 1
     for index in sorted({*said, *asked}):

@@ -2,8 +2,10 @@
 
     python -m training.rendered_world.features --tower DIR --output DIR --shards 64
 
-Writes shards of (frames, 10, V) bfloat16 and `conversations.json`, a list of
+Writes shards of (frames, 10, V) bfloat16 and SPLIT.json, a list of
 {"conversation": [...], "load_ranges": {shard file: [first frame, frame after the last)}}.
+SPLIT_practice.json has the same frames with many more questions: the last part of the training
+takes it, because questions about what lies there are learned last.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import torch
 from transformers import SiglipVisionModel
 
 from training.datasets.sample import Message
-from training.rendered_world.conversation import Stretch, converse
+from training.rendered_world.conversation import PRACTICE_ODDS, Stretch, converse
 from training.rendered_world.frame_pool import draw_size, picture
 from vlo_ros.rendered_world import Episode
 from vlo_ros.vision import TOWERS, VisionTower
@@ -29,6 +31,7 @@ FPS = 2.0
 # Training seeds from here on are never shown to the tower (its own begin at 0).
 FIRST_SEED = 50_000_000
 SHARD_EPISODES = 32
+PRACTICE_EVERY_S = 3.0  # between the questions of the second conversations
 LENGTHS_S = (16, 32, 64, 120, 240)
 LENGTH_ODDS = (0.25, 0.35, 0.2, 0.12, 0.08)
 
@@ -77,7 +80,10 @@ def make_shard(job: Job) -> list[dict[str, object]]:
         drawn_size = draw_size(tower.resolution, rng)
         parts.append(encode(tower, episode, stretch, drawn_size))
         end = first + stretch.num_frames
-        samples.append({'conversation': conversation, 'load_ranges': {str(file): [first, end]}})
+        practice_rng = np.random.default_rng((seed, 8))
+        practice = converse(episode, stretch, practice_rng, PRACTICE_EVERY_S, PRACTICE_ODDS)
+        ranges = {str(file): [first, end]}
+        samples.append({'conversation': conversation, 'practice': practice, 'load_ranges': ranges})
         first = end
     torch.save(torch.cat(parts), file)
     return samples
@@ -153,7 +159,12 @@ def main() -> None:
     samples: list[dict[str, object]] = []
     for index, part in enumerate(make_features(jobs, args.workers)):
         samples += part
-        (args.output / f'{args.split}.json').write_text(json.dumps(samples))
+        practice = [
+            {'conversation': one['practice'], 'load_ranges': one['load_ranges']} for one in samples
+        ]
+        (args.output / f'{args.split}_practice.json').write_text(json.dumps(practice))
+        plain = [{k: one[k] for k in ('conversation', 'load_ranges')} for one in samples]
+        (args.output / f'{args.split}.json').write_text(json.dumps(plain))
         print(
             f'{args.split}: shard {index + 1} of {args.shards}, {len(samples)} samples', flush=True
         )

@@ -26,7 +26,13 @@ def test_command_writes_shards_and_conversations(tower_folder, tmp_path, monkeyp
     monkeypatch.setattr('sys.argv', f'{command} --lengths 8 16 --odds 0.5 0.5'.split())
     features.main()
     samples = json.loads((tmp_path / 'train.json').read_text())
-    assert len(samples) == 6
+    practice = json.loads((tmp_path / 'train_practice.json').read_text())
+    assert len(samples) == len(practice) == 6
+    assert [s['load_ranges'] for s in samples] == [s['load_ranges'] for s in practice]
+    for one in practice:
+        frames = sum(m.get('num_frames', 0) for m in one['conversation'])
+        ((_, (first, end)),) = one['load_ranges'].items()
+        assert end - first == frames
     for sample in samples:
         ((file, (first, end)),) = sample['load_ranges'].items()
         shard = torch.load(file)
