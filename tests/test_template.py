@@ -235,11 +235,11 @@ def test_harmless_text_stays_as_it_is(template):
 
 def test_special_tokens_that_cannot_be_parted_are_left_out():
     tokenizer = make_tokenizer('llama3')
-    tokenizer.add_tokens(['~', 'two words'], special_tokens=True)
+    tokenizer.add_tokens(['~', 'two words', '\n\n'], special_tokens=True)
     template = Template(tokenizer, FAMILY, 10, use_interval=True)
     assert template.plain('a~b two words c two  words') == 'ab c'
     assert template.has_special('a ~ b')
-    assert not template.has_special('a b')
+    assert not template.has_special('a b\n\nc')
 
 
 # -- conversations --------------------------------------------------------------------------

@@ -127,7 +127,8 @@ class Template:
         if self.encode(ASSISTANT + ' word')[: len(prompt_ids)] != prompt_ids:
             raise CheckpointError(f'tokenizer: the end of {ASSISTANT!r} merges with what follows')
         # Every added token, not only bos and eos: <v> and those of other chat formats are some.
-        specials = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+        added = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+        specials = [token for token in added if token.strip()]
         self._specials = re.compile('|'.join(map(re.escape, sorted(specials, key=len)[::-1])))
 
     def _single_id(self, text: str) -> int:
