@@ -11,7 +11,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.recordings import START_NS, stamps, write_bag
-from training.learn import LearnSettings, learn
+from training.learn import learn
+from training.noted_recordings import LearnSettings, encode, split_conversations
+from training.preprocess.jobs import find_jobs
 from training.rendered_world.record import write_bag as write_rendered_bag
 from vlo_ros.checkpoint import load_model
 from vlo_ros.cli import app
@@ -56,8 +58,6 @@ def test_a_model_learns_from_a_bag_and_the_node_can_load_it(bag, tmp_path):
 
 
 def test_a_model_that_answers_from_notes_with_questions(tmp_path):
-    from training.learn import encode, split_conversations
-
     bag = write_bag(tmp_path / 'bag', 'mcap', stamps(100))
     with (tmp_path / 'bag.csv').open('w', newline='') as file:
         writer = csv.writer(file)
@@ -75,8 +75,6 @@ def test_a_model_that_answers_from_notes_with_questions(tmp_path):
 
 
 def test_named_recordings_are_scored_and_the_others_learned_from(tmp_path):
-    from training.learn import encode, split_conversations
-
     bags = []
     for name in ('first', 'second'):
         bags.append(write_bag(tmp_path / name, 'mcap', stamps(40)))
@@ -91,8 +89,6 @@ def test_named_recordings_are_scored_and_the_others_learned_from(tmp_path):
 
 
 def test_without_notes_it_says_where_they_may_be(tmp_path):
-    from training.learn import encode
-
     bag = write_bag(tmp_path / 'bag', 'mcap', stamps(40))
     with pytest.raises(SourceError, match='topic /notes'):
         encode(_jobs(bag), settings(tmp_path / 'out'))
@@ -129,6 +125,4 @@ def test_the_core_says_what_is_missing_without_the_training_programs(tmp_path):
 
 
 def _jobs(*bags: Path):
-    from training.preprocess.jobs import find_jobs
-
     return find_jobs(bags)
