@@ -143,7 +143,7 @@ def check_shared_memory(facts: Facts) -> Finding:
         return warning(
             'shared memory',
             f'{facts.shared_memory_litter} files of programs that were killed are in /dev/shm',
-            'fastdds shm clean',
+            'fastdds shm clean, or remove /dev/shm/fastdds_* while no ROS program runs',
         )
     return ok('shared memory', f'{free / GB:.1f} GB free')
 
