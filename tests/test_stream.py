@@ -164,6 +164,36 @@ def test_a_query_interrupts_only_where_it_may(live1plus, interrupt):
     assert second.finish is not Finish.CANCELLED
 
 
+def test_a_cancel_is_not_lost_while_a_query_is_being_taken(stream, monkeypatch):
+    stream.put_query(Query(0, 'What?'))
+    take = stream._backlog.take
+
+    def take_and_cancel(*arguments, **options):
+        events = take(*arguments, **options)
+        stream.cancel()
+        return events
+
+    monkeypatch.setattr(stream._backlog, 'take', take_and_cancel)
+    (response,) = stream.advance(flush=True)
+    assert response.finish is Finish.CANCELLED
+
+
+def test_a_query_does_not_interrupt_its_own_answer(live1plus, monkeypatch):
+    """The decoder may take it before `put_query` has returned."""
+    stream = Stream(live1plus.vlo, StreamConfig(max_new_tokens=6, interrupt=True))
+    put_query, outcomes = stream._backlog.put_query, stream.advance(flush=True)
+
+    def put_and_begin(query):
+        accepted = put_query(query)
+        assert isinstance(next(outcomes), Partial)
+        return accepted
+
+    monkeypatch.setattr(stream._backlog, 'put_query', put_and_begin)
+    assert stream.put_query(Query(0, 'What?')) is None
+    *_, response = outcomes
+    assert response.finish is not Finish.CANCELLED
+
+
 def test_cancelled_before_the_first_token_nothing_was_said(live1plus, stream):
     """The stream goes on as if it had never wanted to speak."""
     recorder = Recorder(stream, live1plus.vlo.template)

@@ -67,10 +67,10 @@ class Stream:
         longest = self.decoder.cache.capacity // 4
         if len(self._template.encode(text)) > longest:
             return f'the query is longer than {longest} tokens, a quarter of the window'
+        if self.config.interrupt:
+            self.cancel()  # first: once the query waits, this could stop its own answer
         if not self._backlog.put_query(query):
             return f'{self.config.backlog_queries} queries are waiting already'
-        if self.config.interrupt:
-            self.cancel()
         return None
 
     def withdraw(self, query: Query) -> bool:
@@ -91,8 +91,12 @@ class Stream:
 
     def plan(self, *, flush: bool = False) -> Plan[None]:
         """As `advance`, but leave the forwards to the caller, who may join those of streams."""
-        while events := self._backlog.take(self._chunk.size(self.backlog_frames), flush=flush):
+        while True:
+            # Before taking: a cancel that comes from here on is meant for what is taken.
             self._cancelled.clear()
+            events = self._backlog.take(self._chunk.size(self.backlog_frames), flush=flush)
+            if not events:
+                return
             try:
                 with contextlib.closing(self.decoder.plan(events)) as plan:
                     yield from self._observe(plan)

@@ -115,13 +115,15 @@ class CameraStream:
     def take_turn(self) -> bool:
         """Advance by one outcome; False when nothing is due.
 
-        While the gate is closed only a sentence that was begun is brought to its end.
+        While the gate is closed only a sentence that was begun is stopped and given its end.
         """
         if self._forget_due.is_set():
             self._forget()
             return True
-        if not self.is_open and not self.is_speaking:
-            return False
+        if not self.is_open:
+            if not self.is_speaking:
+                return False
+            self.stream.cancel()  # it may have begun after the gate was closed
         if self._outcomes is None:
             self._outcomes = self.stream.advance(flush=self._flush)
             self._flush = False
@@ -205,8 +207,8 @@ class CameraStream:
     def reset(self) -> bool:
         """Forget the stream; False when the decoder did not come to it in time."""
         self._forgotten.clear()
+        self.images.inbox.restart()  # first, or an old image could be encoded for the new stream
         self._have_forgotten('the stream was reset')
-        self.images.inbox.restart()
         return self._forgotten.wait(RESET_TIMEOUT_S)
 
     def on_reset(self, request, response: TriggerService.Response) -> TriggerService.Response:

@@ -131,6 +131,7 @@ class QueryDesk:
         with self._lock:
             refused, self._waiting = self._waiting, []
         for waiting in refused:
+            self._stream.withdraw(waiting.query)  # it may have come after a reset
             self._refuse(waiting.query, reason)
 
     def is_overdue(self, is_stale: bool) -> bool:

@@ -72,7 +72,6 @@ class StreamStatistics:
         self.resets = 0
         self.received = Rate()
         self.judged = Rate()
-        self.lost = Rate()
         self.decision_latency = Latency()
         self.first_token_latency = Latency()
         self.publish_latency = Latency()
