@@ -85,7 +85,7 @@ def test_report_files(tmp_path: Path) -> None:
     result = {'model': 'golden', **json.loads(json.dumps(result))}
     write_csv(result, tmp_path / 'scores.csv')
     write_page(result, tmp_path / 'scores.html')
-    rows = list(csv.DictReader((tmp_path / 'scores.csv').open()))
+    rows = list(csv.DictReader((tmp_path / 'scores.csv').read_text().splitlines()))
     ways = [row['way'] for row in rows]
     assert ways == ['teacher_forced', 'teacher_forced', 'self_conditioned', 'wall_clock',
                     'self_conditioned', 'self_conditioned']  # fmt: skip
