@@ -130,8 +130,15 @@ class SaveByTime(TrainerCallback):
         self._last = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        """Decide on the first process alone: the others follow its checkpoint."""
-        if self._period_s and time.monotonic() - self._last >= self._period_s:
+        """Let the first process decide: clocks differ, and all must save at the same step."""
+        if not self._period_s:
+            return control
+        due = time.monotonic() - self._last >= self._period_s
+        if torch.distributed.is_initialized():
+            flag = torch.tensor([int(due)], device=args.device)
+            torch.distributed.broadcast(flag, src=0)
+            due = bool(flag.item())
+        if due:
             self._last = time.monotonic()
             control.should_save = True
         return control

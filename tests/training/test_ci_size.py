@@ -61,7 +61,7 @@ def train_and_score(features: Path, *, blind: bool) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_sighted_model_beats_its_blind_twin(features: Path) -> None:
     sighted = train_and_score(features, blind=False)
     blind = train_and_score(features, blind=True)
