@@ -83,7 +83,7 @@ def _attend(
     if query_HTE.is_cuda:
         return _attend_cuda(query_HTE, keys_GSE, values_GSE, scaling)
     if query_HTE.dtype in onednn.FORMATS and onednn.is_available():
-        return _attend_onednn(query_HTE, keys_GSE, values_GSE, scaling)
+        return _attend_by_head(query_HTE, keys_GSE, values_GSE, scaling)
     num_heads, num_new, head_dim = query_HTE.shape
     num_kv_heads, num_all = keys_GSE.shape[:2]
     num_rows = num_heads // num_kv_heads
@@ -99,10 +99,13 @@ def _attend(
     return output.view(num_heads, num_new, head_dim)
 
 
-def _attend_onednn(
+def _attend_by_head(
     query_HTE: torch.Tensor, keys_GSE: torch.Tensor, values_GSE: torch.Tensor, scaling: float
 ) -> torch.Tensor:
-    """Attend with two products per key/value head; only the new positions need a mask."""
+    """Attend with two products per key/value head; only the new positions need a mask.
+
+    Not oneDNN's products: it compiles a kernel for every length of the cache and keeps thousands.
+    """
     num_heads, num_new, head_dim = query_HTE.shape
     num_kv_heads, num_all = keys_GSE.shape[:2]
     num_rows = num_heads // num_kv_heads
@@ -115,10 +118,10 @@ def _attend_onednn(
         future_tt = _future(size, query_HTE.dtype)
         for head in range(num_kv_heads):
             rows_KE = query_GRTE[head, :, block].reshape(num_rows * size, head_dim)
-            scores_KS = onednn.product(rows_KE, keys_GSE[head, :end])
+            scores_KS = rows_KE @ keys_GSE[head, :end].T
             if size > 1:
                 scores_KS.view(num_rows, size, end)[:, :, end - size :] += future_tt
-            attended_KE = onednn.product(scores_KS.softmax(dim=-1), values_GSE[head, :end].T)
+            attended_KE = scores_KS.softmax(dim=-1) @ values_GSE[head, :end]
             output_GRTE[head, :, block] = attended_KE.view(num_rows, size, head_dim)
     return output_GRTE.view(num_heads, num_new, head_dim)
 
