@@ -20,7 +20,7 @@ Callback = ctypes.CFUNCTYPE(ctypes.c_int, SAMPLE_TYPE, ctypes.c_int, ctypes.c_vo
 
 def speak(text: str, voice: str, words_per_minute: int, path: str) -> None:
     """Write `text` as speech to the WAV file `path`."""
-    import espeakng_loader  # type: ignore[import-untyped]
+    import espeakng_loader
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     data = espeakng_loader.get_data_path().encode()
