@@ -88,7 +88,8 @@ def evaluate(
     heard = [run(model, config, scene) for scene in scenes]
     longest = max((scene.tokens_NFD.shape[0] for scene in scenes), default=0)
     forced = {}
-    if longest * _tokens_per_frame(model) < model.language.max_positions // 2:
+    # What is said adds about half as many tokens as the frames have.
+    if longest * _tokens_per_frame(model) * 3 // 2 <= model.language.max_positions:
         forced = teacher_forced(model, config, scenes, sorted({0.0, threshold}), official=official)
     swept = [
         {'threshold': value, **score(_rerun(model, config, scenes, value))} for value in sweep

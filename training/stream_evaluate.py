@@ -12,6 +12,7 @@ VideoLLM-online (CVPR 2024), official implementation (models/modeling_live.py:st
 # K vocabulary.
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,9 +124,13 @@ def stream_evaluate(
         return 0.0, {threshold: _Collected().mean() for threshold in thresholds}
     ids = torch.tensor(rendered.input_ids, device=language.device)
     turns = split_turns(rendered, template, learned, official)
-    longest = max((turn.num_frames for turn in turns), default=0)
     per_frame = len(template.interval_ids) + template.frame_num_tokens
-    cache = language.new_cache(len(ids) + longest * per_frame)
+    # Looking ahead from a turn's last frame may go past the end, but only just.
+    ends = [
+        turn.last_stream_position + 1 + per_frame * min(following.num_frames, turn.num_frames)
+        for turn, following in itertools.pairwise(turns)
+    ]
+    cache = language.new_cache(max(len(ids), *ends, 0))
     embeddings_TD = embed_text(language, rendered.input_ids)
     embeddings_TD[ids == template.placeholder_id] = tokens_NFD.flatten(0, 1).to(language.dtype)
     (logits_LK,) = language.forward([Segment(embeddings_TD, cache, tuple(learned))])

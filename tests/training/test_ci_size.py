@@ -23,7 +23,7 @@ from vlo_ros.config import load_config
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'config' / 'training'
-SEEDS = range(700_000, 700_006)  # never rendered for training
+SEEDS = range(700_000, 700_008)  # never rendered for training
 
 
 @pytest.fixture(scope='module')
@@ -53,9 +53,9 @@ def train_and_score(features: Path, *, blind: bool) -> dict:
     )  # fmt: skip
     config = load_config(output / 'model.yaml', device='cpu')
     model = load_model(config.model)
-    scenes = list(world_scenes(model, SEEDS, 'new', 0.75, config.stream.frame_fps, blind=blind))
+    scenes = list(world_scenes(model, SEEDS, 'new', 0.4, config.stream.frame_fps, blind=blind))
     result = evaluate(model, config.stream, scenes)
-    names = ('speak_f1_1s', 'exact_of_all', 'word_f1', 'silence_kept', 'queries_right')
+    names = ('speak_f1_1s', 'speak_f1_0_5s', 'word_f1', 'silence_kept_strict', 'exact_of_all')
     print('blind' if blind else 'sighted', json.dumps({name: result[name] for name in names}))
     return result
 
@@ -66,7 +66,10 @@ def test_sighted_model_beats_its_blind_twin(features: Path) -> None:
     sighted = train_and_score(features, blind=False)
     blind = train_and_score(features, blind=True)
     assert sighted['num_narrations'] > 50
-    assert sighted['speak_f1_1s'] > 0.5
-    assert sighted['speak_f1_1s'] > blind['speak_f1_1s'] + 0.15
-    assert sighted['word_f1'] > 0.5
-    assert sighted['teacher_forced']['0.0']['lm_ppl'] < blind['teacher_forced']['0.0']['lm_ppl']
+    assert sighted['speak_f1_1s'] > 0.6
+    # Sentences are so frequent that a blind model is often in time: content and silence tell.
+    assert sighted['word_f1'] > blind['word_f1'] + 0.1
+    assert sighted['silence_kept_strict'] > blind['silence_kept_strict'] + 0.1
+    forced, guessed = (one['teacher_forced']['0.0'] for one in (sighted, blind))
+    assert forced['lm_ppl'] < guessed['lm_ppl'] - 0.1
+    assert forced['lm_correctness'] > guessed['lm_correctness'] + 0.06
