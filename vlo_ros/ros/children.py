@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 PATIENCE_S = 10.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Loaded here, since little is safe between fork and exec.
+_LIBC = ctypes.CDLL(None)
+
+
+def _end_with(parent_pid: int) -> None:
+    """Have the kernel end this process when its parent is gone, killed without a word or not."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent_pid:
+        os._exit(0)
 
 
 class Child:
@@ -21,6 +33,7 @@ class Child:
     def __init__(self, module: str, arguments: list[str], folder: Path) -> None:
         """Start `python -m module arguments`; Ctrl-C on the terminal does not reach it."""
         self.log = folder / f'{module.rpartition(".")[2]}.log'
+        parent_pid = os.getpid()
         with self.log.open('wb') as output:
             self._process = subprocess.Popen(
                 [sys.executable, '-m', module, *arguments],
@@ -28,6 +41,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=lambda: _end_with(parent_pid),
             )
 
     @property

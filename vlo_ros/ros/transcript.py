@@ -15,6 +15,7 @@ from vlo_ros.ros.convert import NS_PER_S, to_ns
 
 BARS = ' ▁▂▃▄▅▆▇█'
 NUM_BARS = 40
+MAX_SILENCE = 600  # frames summed up in one line at most: five minutes at 2 fps
 STATES = {
     msg.StreamStatus.STATE_INACTIVE: 'inactive',
     msg.StreamStatus.STATE_WATCHING: 'watching',
@@ -76,6 +77,8 @@ class Transcript:
         self._bars = (self._bars + bar)[-NUM_BARS:]
         if decision.verdict == msg.Decision.VERDICT_SILENT:
             self._silence.append(decision)
+            if len(self._silence) == MAX_SILENCE:
+                self._tell_silence()
         else:
             self._tell_silence()
 

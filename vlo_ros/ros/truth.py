@@ -21,6 +21,8 @@ class RenderedTruth:
         self.num_true = 0
         self.num_false = 0
         self._episode = Episode(seed, split)
+        self._num_happened = 0
+        self._counted_until_s = 0.0
 
     def is_true_narration(self, time_s: float, text: str) -> bool:
         """Judge and count a proactive response at a time of the episode."""
@@ -36,10 +38,12 @@ class RenderedTruth:
 
     def line(self, time_s: float) -> str:
         """Return the score for the screen."""
-        happened = len(self._episode.narrations(0.0, time_s)) if time_s > 0 else 0
+        if time_s > self._counted_until_s:
+            self._num_happened += len(self._episode.narrations(self._counted_until_s, time_s))
+            self._counted_until_s = time_s
         return (
             f'  score against the world as drawn: {self.num_true} true, {self.num_false} false; '
-            f'{happened} things happened'
+            f'{self._num_happened} things happened'
         )
 
     def _count(self, is_true: bool) -> bool:
