@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from tests.live import Model
 
 
-def reason_to_skip(marker: str) -> str | None:
-    """Return what this machine lacks for tests with `marker`, or None."""
+def reason_to_skip(marker: str, marker_expression: str) -> str | None:
+    """Return why tests with `marker` are not run here, or None."""
+    if marker == 'slow' and 'slow' not in marker_expression:
+        return 'takes minutes; run it with -m slow'
     if marker == 'gpu' and not torch.cuda.is_available():
         return 'no CUDA device'
     if marker == 'ros' and not importlib.util.find_spec('rclpy'):
@@ -27,7 +29,7 @@ def reason_to_skip(marker: str) -> str | None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip the test if one of its markers asks for more than there is."""
     for marker in item.iter_markers():
-        reason = reason_to_skip(marker.name)
+        reason = reason_to_skip(marker.name, item.config.option.markexpr)
         if reason:
             pytest.skip(f'{marker.name}: {reason}')
 

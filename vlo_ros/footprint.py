@@ -25,8 +25,8 @@ from vlo_ros.vision import VisionTower, tower_kind_of
 GB = 1e9
 # Bytes per parameter of the language model's linear layers; everything else takes `REST_BYTES`.
 # int4 holds 4 bits and, for every 128 of them, a scale and a zero point of 16 bits.
-LINEAR_BYTES = {'float32': 4.0, 'bfloat16': 2.0, 'int8': 1.0, 'int4': 0.5 + 4 / 128}
-REST_BYTES = {'float32': 4.0, 'bfloat16': 2.0, 'int8': 2.0, 'int4': 2.0}
+LINEAR_BYTES = {'float32': 4.0, 'bfloat16': 2.0, 'int8': 1.0, 'float8': 1.0, 'int4': 0.5 + 4 / 128}
+REST_BYTES = {'float32': 4.0, 'bfloat16': 2.0, 'int8': 2.0, 'float8': 2.0, 'int4': 2.0}
 CUDA_CONTEXT_BYTES = 600_000_000
 
 
