@@ -26,7 +26,6 @@ def environment():
     return {**os.environ, 'ROS_DOMAIN_ID': str(domain), 'COLUMNS': '200'}
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ends_by_itself_and_answers_what_is_piped_in(environment):
     done = subprocess.run(
@@ -45,7 +44,6 @@ def test_ends_by_itself_and_answers_what_is_piped_in(environment):
     assert done.stderr == ''
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_on_a_terminal_a_question_is_typed_and_ctrl_c_ends_it(environment):
     master, slave = pty.openpty()

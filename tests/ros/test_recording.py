@@ -58,7 +58,6 @@ def replayed(bag):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_path):
     assert len(replayed) >= 5

@@ -54,7 +54,6 @@ def kill_when_logged(process: subprocess.Popen[str], step: int) -> None:
     process.communicate()
 
 
-@pytest.mark.slow
 def test_killed_training_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path)
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'

@@ -39,7 +39,6 @@ def settings(output: Path, **changes) -> LearnSettings:
     return LearnSettings(config, output, **changes)
 
 
-@pytest.mark.slow
 def test_a_model_learns_from_a_bag_and_the_node_can_load_it(bag, tmp_path):
     output = tmp_path / 'out'
     result = learn([bag], [], settings(output, learning_rate=3e-3), Console(quiet=True))

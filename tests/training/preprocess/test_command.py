@@ -41,7 +41,6 @@ def arguments(recordings: Path, output: Path) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 def test_a_killed_run_leaves_no_half_file_and_goes_on(recordings, tmp_path):
     whole = CliRunner().invoke(app, arguments(recordings, tmp_path / 'whole'))
     assert whole.exit_code == 0, whole.output

@@ -29,12 +29,10 @@ def here(settings, recordings):
     return found
 
 
-@pytest.mark.slow
 def test_spawned_workers(settings, recordings, here):
     assert summary(run_here(settings(threads=1), find_jobs([recordings]), workers=2)) == here
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')  # Ray's own, about its future
 @pytest.mark.skipif(importlib.util.find_spec('ray') is None, reason='ray is not installed')
 def test_a_ray_cluster_on_this_machine(settings, recordings, here):
@@ -47,7 +45,6 @@ def test_a_ray_cluster_on_this_machine(settings, recordings, here):
     assert found == here
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')  # submitit's own, about forking
 @pytest.mark.skipif(importlib.util.find_spec('submitit') is None, reason='submitit not installed')
 def test_submitit_with_its_local_executor(settings, recordings, here):

@@ -133,7 +133,6 @@ def test_missing_annotations_are_one_line(tmp_path, server, command):
     assert result.output.startswith('error: ') and 'no such annotation file' in result.output
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(root, server, tmp_path):
     whole = tmp_path / 'whole.json'
     result = run(*options('livechat', root, server.url, '--output', str(whole)))
