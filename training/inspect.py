@@ -91,8 +91,8 @@ def frame_tokens(evaluee: Evaluee, frames: torch.Tensor) -> torch.Tensor:
         if evaluee.tower is None:
             raise ConfigError('the frames are images: name the vision tower with --vision')
         frames = evaluee.tower.encode(frames)
-    weight = next(evaluee.connector.parameters())
-    tokens_NFD: torch.Tensor = evaluee.connector(frames.to(weight.device, weight.dtype))
+    language = evaluee.language
+    tokens_NFD: torch.Tensor = evaluee.connector(frames.to(language.device, language.dtype))
     return tokens_NFD
 
 

@@ -167,6 +167,9 @@ def _render(settings: PoolSettings, memory_name: str, progress: Progress) -> Non
         pool.whole[rows] = batch.whole
         pool.pooled[rows] = batch.pooled
         pool.patches[rows] = batch.patches
+        # In order, so that the first `done` worlds are the finished ones.
+        while progress.done.value < index and not progress.stop.is_set():
+            time.sleep(0.001)
         with progress.done.get_lock():
             progress.done.value += 1
     del pool
