@@ -1,6 +1,6 @@
 """A node in a process of its own that talks like `vlo` and does as its standard input says.
 
-    python -m tests.ros.scripted_node /namespace
+    python tests/ros/scripted_node.py /namespace
 
 One JSON object a line: {"say": text}, {"grow": text}, {"silent": p}, {"status": {...}},
 {"answer": text} answers the oldest query. It prints every query and reset it gets, as JSON.

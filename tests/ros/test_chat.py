@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ class OtherNode:
 
     def __init__(self, namespace):
         self.process = subprocess.Popen(
-            [sys.executable, '-m', 'tests.ros.scripted_node', namespace],
+            [sys.executable, str(Path(__file__).with_name('scripted_node.py')), namespace],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
