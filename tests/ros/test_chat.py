@@ -17,6 +17,10 @@ import pytest
 pexpect = pytest.importorskip('pexpect', reason='pexpect is not installed')
 pyte = pytest.importorskip('pyte', reason='pyte is not installed')
 
+# A question typed before both ends have found each other is lost; until `vlo chat` waits for that,
+# these tests fail now and then.
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 60.0
 numbers = itertools.count()
 
