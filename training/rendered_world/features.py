@@ -4,8 +4,8 @@
 
 Writes shards of (frames, 10, V) bfloat16 and SPLIT.json, a list of
 {"conversation": [...], "load_ranges": {shard file: [first frame, frame after the last)}}.
-SPLIT_practice.json has the same frames with many more questions: the last part of the training
-takes it, because questions about what lies there are learned last.
+SPLIT_practice.json has the same frames with many more questions: looking up what lies there and
+which hand is meant is learned last, and from ordinary conversations not at all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FPS = 2.0
 # Training seeds from here on are never shown to the tower (its own begin at 0).
 FIRST_SEED = 50_000_000
 SHARD_EPISODES = 32
-PRACTICE_EVERY_S = 3.0  # between the questions of the second conversations
+PRACTICE_EVERY_S = 1.0  # between the questions of the second conversations
 LENGTHS_S = (16, 32, 64, 120, 240)
 LENGTH_ODDS = (0.25, 0.35, 0.2, 0.12, 0.08)
 
