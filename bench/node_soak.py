@@ -1,0 +1,346 @@
+"""The node `vlo` and a camera, two processes on real DDS: what grows while they run?
+
+    ./dev bench node_soak [--minutes 30] [--model YAML] [--output OUT.json]
+
+A camera of 640x480 at 10 Hz, a query every 20 s, a sample every 10 s of both processes: resident
+memory, open file descriptors, threads; and from the node's status its counters and latencies. A
+line is fitted to each (the median of all pairwise slopes). The exit status is 1 when one grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import rclpy
+import torch
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+
+from bench import machine
+from vlo_ros import msg
+from vlo_ros.rendered_world import Episode
+from vlo_ros.ros.children import Child
+
+START_S = 300.0
+ANSWER_S = 60.0
+CAMERA_FPS = 10.0
+SIZE = (640, 480)
+NUM_IMAGES = 300
+QUESTION = 'What am I doing?'
+NAMESPACE = '/soak'
+IMAGE_QOS = f'qos_overrides.{NAMESPACE}/image.subscription'
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs, and for how long.
+
+    Attributes:
+        seconds: Length of the run behind `settle_s`.
+        settle_s: Seconds before the first sample: caches of libraries fill meanwhile.
+        sample_s: Seconds between samples.
+        query_s: Seconds between queries.
+        camera: Parameters of the camera.
+        vlo: Parameters of the node.
+        module: What is started as the node.
+    """
+
+    seconds: float
+    settle_s: float
+    sample_s: float
+    query_s: float
+    camera: dict[str, Any]
+    vlo: dict[str, Any]
+    module: str = 'vlo_ros.ros.vlo_node'
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What may grow, and by how much.
+
+    Attributes:
+        rss_mb: Growth of resident memory over the run, MB.
+        handles: Of open file descriptors, last third over first third.
+        threads: Of threads, likewise.
+        latency_s: Of the p95 latency of decisions, likewise, s.
+    """
+
+    rss_mb: float
+    handles: float = 0.0
+    threads: float = 0.0
+    latency_s: float = 0.25
+
+
+@dataclass
+class Soak:
+    """What was measured.
+
+    Attributes:
+        samples: One row a sample; `node_` and `camera_` before what is of a process.
+        asked: Queries sent.
+        answered: Queries that got a response, refusals included.
+    """
+
+    samples: list[dict[str, float]] = field(default_factory=list)
+    asked: int = 0
+    answered: int = 0
+
+    def trends(self) -> dict[str, dict[str, float]]:
+        """Return for each column its first and last third, slope per hour and growth."""
+        hours = [sample['seconds'] / 3600 for sample in self.samples]
+        columns = [name for name in self.samples[0] if name != 'seconds']
+        return {name: trend(hours, [row[name] for row in self.samples]) for name in columns}
+
+    def complaints(self, bounds: Bounds) -> list[str]:
+        """Return a line for each thing that grows or is missing."""
+        trends = self.trends()
+        found = []
+        for process in ('node', 'camera'):
+            growth = trends[f'{process}_rss_mb']['growth']
+            if growth > bounds.rss_mb:
+                found.append(f'{process}: resident memory grew by {growth:.1f} MB')
+            for name, bound in (('handles', bounds.handles), ('threads', bounds.threads)):
+                row = trends[f'{process}_{name}']
+                if row['last'] - row['first'] > bound:
+                    found.append(f'{process}: {name} went from {row["first"]} to {row["last"]}')
+        row = trends['decision_p95_s']
+        if not row['last'] - row['first'] <= bounds.latency_s:
+            found.append(f'p95 of decisions went from {row["first"]} s to {row["last"]} s')
+        if self.answered != self.asked:
+            found.append(f'{self.asked} queries, {self.answered} responses to them')
+        if trends['judged']['last'] <= trends['judged']['first']:
+            found.append('no frames were judged')
+        return found
+
+
+def trend(hours: Sequence[float], values: Sequence[float]) -> dict[str, float]:
+    """Fit a line that single bad samples do not turn: the median of all pairwise slopes."""
+    pairs = itertools.combinations(zip(hours, values, strict=True), 2)
+    slope = statistics.median((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs)
+    third = max(len(values) // 3, 1)
+    return {
+        'first': statistics.median(values[:third]),
+        'last': statistics.median(values[-third:]),
+        'slope_per_hour': slope,
+        'growth': slope * (hours[-1] - hours[0]),
+    }
+
+
+def usage_of(pid: int) -> dict[str, float]:
+    """Resident memory in MB, open file descriptors and threads of a process."""
+    proc = Path(f'/proc/{pid}')
+    return {
+        'rss_mb': int((proc / 'statm').read_text().split()[1]) * os.sysconf('SC_PAGESIZE') / 1e6,
+        'handles': len(list((proc / 'fd').iterdir())),
+        'threads': len(list((proc / 'task').iterdir())),
+    }
+
+
+class Watcher:
+    """A node that brings `vlo` up, asks it, and hears its status."""
+
+    def __init__(self, namespace: str) -> None:
+        """Join the graph."""
+        self.context = rclpy.Context()
+        rclpy.init(args=[], context=self.context)
+        self.node = rclpy.create_node('soak', context=self.context, namespace=namespace)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self.status: msg.StreamStatus | None = None
+        self.waiting: dict[str, float] = {}
+        keep = QoSProfile(depth=1000)
+        self._query = self.node.create_publisher(msg.Query, 'vlo/query', keep)
+        self.node.create_subscription(msg.Response, 'vlo/response', self._on_response, keep)
+        self.node.create_subscription(msg.StreamStatus, 'vlo/status', self._on_status, 10)
+        self._client = self.node.create_client(ChangeState, 'vlo/change_state')
+
+    def _on_response(self, response: msg.Response) -> None:
+        self.waiting.pop(response.query_id, None)
+
+    def _on_status(self, status: msg.StreamStatus) -> None:
+        self.status = status
+
+    def ask(self, query_id: str) -> None:
+        """Ask the node something."""
+        self.waiting[query_id] = time.monotonic()
+        self._query.publish(msg.Query(text=QUESTION, query_id=query_id))
+
+    def has_node(self) -> bool:
+        """Whether the node listens to queries and is heard."""
+        return bool(
+            self._query.get_subscription_count()
+            and self.node.count_publishers('vlo/response')
+            and self.status is not None
+        )
+
+    def change(self, transition_id: int, children: Sequence[Child]) -> None:
+        """Have the node change its state."""
+        self.wait_for(self._client.service_is_ready, START_S, children)
+        request = ChangeState.Request(transition=Transition(id=transition_id))
+        future = self._client.call_async(request)
+        self.wait_for(future.done, START_S, children)
+        if not future.result().success:
+            raise RuntimeError(children[0].complaint())
+
+    def wait_for(
+        self, condition: Callable[[], Any], seconds: float, children: Sequence[Child]
+    ) -> None:
+        """Spin until something holds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            self.spin(children, 0.05)
+            if time.monotonic() > end:
+                raise TimeoutError(f'nothing came within {seconds:.0f} s')
+
+    def spin(self, children: Sequence[Child], seconds: float) -> None:
+        """Hear what comes, at most so long; an ended child is an error."""
+        self._executor.spin_once(timeout_sec=max(seconds, 0.0))
+        for child in children:
+            if not child.is_running:
+                raise RuntimeError(f'{child.log.stem} has ended: {child.complaint()}')
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+
+def run(plan: Plan, folder: Path, namespace: str = NAMESPACE) -> Soak:
+    """Start both programs, watch them as `plan` says, end them.
+
+    Args:
+        plan: What runs, and for how long.
+        folder: For their logs.
+        namespace: Of all nodes.
+    """
+    watcher = Watcher(namespace)
+    children: list[Child] = []
+    try:
+        children.append(Child(plan.module, _arguments(namespace, plan.vlo), folder))
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            watcher.change(transition, children)
+        children.append(Child('vlo_ros.ros.camera', _arguments(namespace, plan.camera), folder))
+        watcher.wait_for(watcher.has_node, START_S, children)
+        return _watch(plan, watcher, children)
+    finally:
+        for child in reversed(children):
+            child.interrupt()
+        for child in children:
+            child.end()
+        watcher.close()
+
+
+def _watch(plan: Plan, watcher: Watcher, children: Sequence[Child]) -> Soak:
+    soak = Soak()
+    start = time.monotonic()
+    next_query = start + plan.query_s
+    next_sample = start + plan.settle_s
+    end = next_sample + plan.seconds
+    while (now := time.monotonic()) < end:
+        if now >= next_query:
+            watcher.ask(f'soak-{soak.asked}')
+            soak.asked += 1
+            next_query += plan.query_s
+        if now >= next_sample:
+            soak.samples.append(_sample(now - start, watcher, children))
+            next_sample += plan.sample_s
+        watcher.spin(children, min(next_query, next_sample, end) - now)
+    watcher.wait_for(lambda: not watcher.waiting, ANSWER_S, children)
+    soak.answered = soak.asked - len(watcher.waiting)
+    return soak
+
+
+def _sample(seconds: float, watcher: Watcher, children: Sequence[Child]) -> dict[str, float]:
+    row: dict[str, float] = {'seconds': seconds}
+    for name, child in zip(('node', 'camera'), children, strict=True):
+        row |= {f'{name}_{what}': value for what, value in usage_of(child.pid).items()}
+    status = watcher.status
+    assert status is not None
+    return row | {
+        'received': status.frames_received,
+        'judged': status.frames_judged,
+        'dropped': status.frames_dropped,
+        'rejected': status.frames_rejected,
+        'responses': status.responses,
+        'evictions': status.evictions,
+        'decision_p50_s': status.decision_latency_p50,
+        'decision_p95_s': status.decision_latency_p95,
+        'decision_p99_s': status.decision_latency_p99,
+        'publish_p95_s': status.publish_latency_p95,
+        'load': os.getloadavg()[0],
+    }
+
+
+def _arguments(namespace: str, parameters: dict[str, Any]) -> list[str]:
+    arguments = ['--ros-args', '-r', f'__ns:={namespace}']
+    for name, value in parameters.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        arguments += ['-p', f'{name}:={text}']
+    return arguments
+
+
+def write_images(folder: Path) -> Path:
+    """Draw the images of the camera: half a minute of the rendered world, 640x480."""
+    frames = Episode(3, 'new').frames(CAMERA_FPS, 96)
+    for index, (_, image_HWC) in enumerate(itertools.islice(frames, NUM_IMAGES)):
+        large = cv2.resize(image_HWC, SIZE, interpolation=cv2.INTER_LINEAR)
+        cv2.imwrite(str(folder / f'{index:04}.jpg'), cv2.cvtColor(large, cv2.COLOR_RGB2BGR))
+    return folder
+
+
+def main() -> int:
+    """Run, print tables, write JSON; 1 when something grows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--output', type=Path, help='JSON file to write')
+    parser.add_argument('--minutes', type=float, default=30.0)
+    parser.add_argument('--model', default='bundled', help='model YAML, or bundled')
+    arguments = parser.parse_args()
+    head = machine.describe(torch.device('cpu'))
+    with tempfile.TemporaryDirectory(prefix='vlo_soak_') as name:
+        folder = Path(name)
+        (folder / 'images').mkdir()
+        plan = Plan(
+            seconds=60 * arguments.minutes,
+            settle_s=60.0,
+            sample_s=10.0,
+            query_s=20.0,
+            camera={
+                'source': write_images(folder / 'images'),
+                'fps': CAMERA_FPS,
+                'stamps': 'now',
+                'loop': True,
+            },
+            # Best effort would lose most of such large images while the machine is busy.
+            vlo={'model': arguments.model, f'{IMAGE_QOS}.reliability': 'reliable'},
+        )
+        soak = run(plan, folder)
+    bounds = Bounds(rss_mb=10.0)
+    complaints = soak.complaints(bounds)
+    result = {
+        'machine': head,
+        'bounds': asdict(bounds),
+        'trends': [{'what': what, **row} for what, row in soak.trends().items()],
+        'total': {'asked': soak.asked, 'answered': soak.answered, 'samples': len(soak.samples)},
+        'samples': soak.samples,
+    }
+    machine.write_result(arguments.output, result)
+    print('\n' + ('\n'.join(complaints) or 'nothing grows'))
+    return 1 if complaints else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
