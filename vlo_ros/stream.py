@@ -160,7 +160,7 @@ class Stream:
     @property
     def num_evictions(self) -> int:
         """Times the oldest turns were evicted since the last reset."""
-        return self.decoder.num_evictions
+        return self.decoder.window.num_evictions
 
     @property
     def backlog_frames(self) -> int:

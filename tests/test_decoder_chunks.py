@@ -1,0 +1,72 @@
+"""Chunks, cache and attention give what one frame at a time with none of them gives."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.live import GOLDEN, play, random_scenario
+from tests.plain_stream import PlainStream
+from tests.random_streams import check_same, log_of
+from vlo_ros.adapter import merge_adapter
+from vlo_ros.checkpoint import load_base
+from vlo_ros.config import StreamConfig, load_config
+from vlo_ros.connector import make_connector
+from vlo_ros.events import Decision, Verdict
+
+
+@pytest.fixture(scope='module')
+def plain_llms():
+    """The golden language models with transformers' own attention, LoRA merged."""
+    llms = {}
+    for name, vision_dim in (('live1plus', 48), ('live1', 32)):
+        config = load_config(GOLDEN / name / 'model.yaml').model
+        llm, _ = load_base(config, torch.device('cpu'), torch.float32, attention='sdpa')
+        llm.connector = make_connector(vision_dim, llm.config.hidden_size)
+        llms[name] = merge_adapter(llm, Path(config.adapter)).eval()
+    return llms
+
+
+@pytest.mark.parametrize('seed', range(100, 102))
+def test_fast_equals_plain(model, plain_llms, seed):
+    """Chunks, cache and attention give what one frame at a time with none of them gives."""
+    print('seed', seed)
+    scenario = random_scenario(seed, model, 14, chunk='1', max_new_tokens=6)
+    plain = PlainStream(plain_llms[model.name], model.vlo.template, scenario.config)
+    wanted = plain.run(scenario.frames, scenario.queries)
+    for chunk in ('1', '2', '5', '8', '32', 'auto'):
+        config = dataclasses.replace(scenario.config, chunk=chunk)
+        outcomes, _, _ = play(model, dataclasses.replace(scenario, config=config, cancels=set()))
+        check_same(log_of(outcomes), wanted, f'chunk {chunk}')
+
+
+@pytest.mark.parametrize('seed', range(200, 203))
+def test_chunks_change_nothing_when_the_window_is_full(model, seed):
+    print('seed', seed)
+    num_frames, window = (24, 240) if model.name == 'live1plus' else (48, 130)
+    scenario = random_scenario(
+        seed, model, num_frames, chunk='1', window_tokens=window, max_new_tokens=5
+    )
+    scenario.cancels.clear()
+    first, recorder, stream = play(model, scenario)
+    assert stream.num_evictions > 0
+    for chunk in ('2', '8', 'auto'):
+        config = dataclasses.replace(scenario.config, chunk=chunk)
+        outcomes, other, again = play(model, dataclasses.replace(scenario, config=config))
+        check_same(log_of(outcomes), log_of(first), f'chunk {chunk}')
+        assert (again.num_evictions, other.ids) == (stream.num_evictions, recorder.ids)
+
+
+def test_a_chunk_of_silent_frames_is_one_forward(live1plus):
+    """The point of it all: silence is judged at one forward per chunk."""
+    scenario = random_scenario(0, live1plus, 32)
+    config = StreamConfig(chunk='8', silence_threshold=0.0)
+    frames = live1plus.frames([0] * 32)
+    scenario = dataclasses.replace(
+        scenario, frames=frames, queries=[], config=config, cancels=set()
+    )
+    outcomes, recorder, _ = play(live1plus, scenario)
+    silent = [o for o in outcomes if isinstance(o, Decision) and o.verdict is Verdict.SILENT]
+    assert len(silent) >= 24
+    assert recorder.num_forwards < 32
