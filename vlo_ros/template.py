@@ -16,16 +16,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import AddedToken, PreTrainedTokenizerBase
 
 from vlo_ros.errors import CheckpointError, TemplateError
 from vlo_ros.language import Family
-
-IGNORE = -100  # label of a position that is not learned; torch's cross_entropy skips it
-PLACEHOLDER = '<v>'
+from vlo_ros.page import IGNORE as IGNORE
+from vlo_ros.page import PLACEHOLDER, Page
+from vlo_ros.page import Rendered as Rendered
 
 OPEN_STREAM = '\n['
 CLOSE_STREAM = ']'
@@ -57,25 +57,6 @@ class Turn:
     text: str = ''
     num_frames: int = 0
     learn: bool | int = False
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A conversation as the language model sees it; all lists have T entries.
-
-    Attributes:
-        text: The whole text, `<v>` at frame tokens.
-        input_ids: Ids, the placeholder's at frame tokens.
-        labels: Target of each position (already shifted), IGNORE where not learned.
-        is_frame: True at frame tokens.
-        learn_ranges: Learned targets as character ranges [first, end) of `text`.
-    """
-
-    text: str
-    input_ids: list[int]
-    labels: list[int]
-    is_frame: list[bool]
-    learn_ranges: list[tuple[int, int]]
 
 
 class Template:
@@ -183,7 +164,7 @@ class Template:
             TemplateError: Two turns that must not stand side by side, or a learned range whose
                 edge lies inside a token.
         """
-        page = _Page(self)
+        page = Page(self._tokenize, self.placeholder_id)
         role = None
         for turn in turns:
             if turn.role == 'stream' and turn.num_frames <= 0:
@@ -191,14 +172,15 @@ class Template:
             if turn.role not in _NEXT_ROLES[role]:
                 raise TemplateError(f'a {turn.role} turn cannot follow a {role} turn')
             if turn.role == 'system':
-                page.special(self.bos)
+                if self.bos:
+                    page.special(self.bos, self.tokenizer.bos_token_id)
                 page.write(turn.text + '\n')
             elif turn.role == 'user':
                 page.write(USER + turn.text)
             elif turn.role == 'assistant':
                 page.write(ASSISTANT[0])
                 page.write(ASSISTANT[1:] + ' ' + turn.text, learned=bool(turn.learn))
-                page.special(self.eos, learned=bool(turn.learn))
+                page.special(self.eos, self.eos_id, learned=bool(turn.learn))
             else:
                 self._write_stream(page, turn)
             role = turn.role
@@ -206,17 +188,17 @@ class Template:
             page.write(ASSISTANT)
         return page.finish()
 
-    def _write_stream(self, page: _Page, turn: Turn) -> None:
+    def _write_stream(self, page: Page, turn: Turn) -> None:
         num_learned = turn.num_frames if turn.learn is True else int(turn.learn)
         page.write(OPEN_STREAM)
         for index in range(turn.num_frames):
             learned = index < num_learned
             if index:
                 page.write(self.interval, learned=index - 1 < num_learned)
-            page.frame()
+            page.frame(self.frame_num_tokens)
             if not self.interval and learned and index < turn.num_frames - 1:
-                page.learn_silence()
-        page.close_stream(learned=num_learned >= turn.num_frames)
+                page.learn_silence(self.silence_id)
+        page.close_stream(CLOSE_STREAM, learned=num_learned >= turn.num_frames)
 
     def _tokenize(
         self, run: str, before: str = PLACEHOLDER
@@ -235,99 +217,6 @@ def _broken(special: re.Match[str]) -> str:
     """What a typed special token becomes: two halves, or nothing where it cannot be parted."""
     token = special[0]
     return '' if len(token) == 1 or ' ' in token else token[0] + ' ' + token[1:]
-
-
-@dataclass
-class _Page:
-    """Collects a conversation; runs of text are tokenised when a special token ends them."""
-
-    template: Template
-    ids: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-    ranges: list[tuple[int, int]] = field(default_factory=list)
-    num_chars: int = 0
-    run: str = ''
-    run_learned: list[bool] = field(default_factory=list)
-    next_learned: int = 0
-
-    def write(self, text: str, learned: bool = False) -> None:
-        """Append ordinary text; the characters that close a learned stream are learned too."""
-        flags = [learned or index < self.next_learned for index in range(len(text))]
-        self.next_learned = max(0, self.next_learned - len(text))
-        if learned and text:
-            self.ranges.append((self.num_chars, self.num_chars + len(text)))
-        self.run += text
-        self.run_learned += flags
-        self._advance(text)
-
-    def special(self, token: str, learned: bool = False) -> None:
-        """Append a special token (nothing where the tokenizer has none)."""
-        self.flush()
-        if not token:
-            return
-        token_id = self.template.tokenizer.convert_tokens_to_ids(token)
-        if learned:
-            start, _ = self.ranges.pop()
-            self.ranges.append((start, self.num_chars + len(token)))
-        self._append(token_id, learned)
-        self._advance(token)
-
-    def frame(self) -> None:
-        """Append the placeholders of one frame."""
-        self.flush()
-        for _ in range(self.template.frame_num_tokens):
-            self._append(self.template.placeholder_id, learned=False)
-            self._advance(PLACEHOLDER)
-
-    def learn_silence(self) -> None:
-        """Variant live1: the target after a silent frame is eos, which is never fed."""
-        self.ranges.append((self.num_chars, self.num_chars + len(PLACEHOLDER)))
-        self.labels[-1] = self.template.silence_id
-
-    def close_stream(self, learned: bool) -> None:
-        """Append `]`; with the newline that follows it, it is the target 'speak'."""
-        if learned:
-            self.ranges.append((self.num_chars, self.num_chars + 2))
-            self.next_learned = 2
-        self.write(CLOSE_STREAM)
-
-    def flush(self) -> None:
-        """Tokenise the run of text so far."""
-        if not self.run:
-            return
-        before = PLACEHOLDER if self.ids else ''
-        ids, offsets = self.template._tokenize(self.run, before)
-        for token_id, (start, end) in zip(ids, offsets, strict=True):
-            flags = set(self.run_learned[start:end])
-            if len(flags) > 1:
-                raise TemplateError(
-                    f'a learned range ends inside a token: {self.run[start:end]!r}'
-                )
-            self._append(token_id, learned=flags == {True})
-        self.run, self.run_learned = '', []
-
-    def finish(self) -> Rendered:
-        """Return the page."""
-        self.flush()
-        placeholder = self.template.placeholder_id
-        return Rendered(
-            text=''.join(self.text),
-            input_ids=self.ids,
-            labels=self.labels,
-            is_frame=[token_id == placeholder for token_id in self.ids],
-            learn_ranges=self.ranges,
-        )
-
-    def _append(self, token_id: int, learned: bool) -> None:
-        if learned and self.labels:
-            self.labels[-1] = token_id
-        self.ids.append(token_id)
-        self.labels.append(IGNORE)
-
-    def _advance(self, text: str) -> None:
-        self.text.append(text)
-        self.num_chars += len(text)
 
 
 def turns_from(conversation: Iterable[Mapping[str, Any]], system_prompt: str = '') -> list[Turn]:
