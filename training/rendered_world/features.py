@@ -6,11 +6,13 @@ Writes shards of (frames, 10, V) bfloat16 and SPLIT.json, a list of
 {"conversation": [...], "load_ranges": {shard file: [first frame, frame after the last)}}.
 SPLIT_practice.json has the same frames with many more questions: looking up what lies there and
 which hand is meant is learned last, and from ordinary conversations not at all.
+Shards that are there already are kept; a folder made with other settings is refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing as mp
 from collections.abc import Iterator
@@ -67,8 +69,8 @@ def make_shard(job: Job) -> list[dict[str, object]]:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    tower = open_tower(job.tower)
     file = job.output / f'{job.split}_{job.index:05d}.pt'
+    tower = None if file.exists() else open_tower(job.tower)
     samples: list[dict[str, object]] = []
     parts = []
     first = 0
@@ -77,15 +79,18 @@ def make_shard(job: Job) -> list[dict[str, object]]:
         stretch, rng = draw_stretch(seed, job.lengths_s, job.length_odds)
         episode = Episode(seed, job.split)
         conversation: list[Message] = converse(episode, stretch, rng, job.question_every_s)
-        drawn_size = draw_size(tower.resolution, rng)
-        parts.append(encode(tower, episode, stretch, drawn_size))
+        if tower is not None:
+            drawn_size = draw_size(tower.resolution, rng)
+            parts.append(encode(tower, episode, stretch, drawn_size))
         end = first + stretch.num_frames
         practice_rng = np.random.default_rng((seed, 8))
         practice = converse(episode, stretch, practice_rng, PRACTICE_EVERY_S, PRACTICE_ODDS)
         ranges = {str(file): [first, end]}
         samples.append({'conversation': conversation, 'practice': practice, 'load_ranges': ranges})
         first = end
-    torch.save(torch.cat(parts), file)
+    if tower is not None:
+        torch.save(torch.cat(parts), file.with_suffix('.new'))
+        file.with_suffix('.new').replace(file)
     return samples
 
 
@@ -110,6 +115,22 @@ def encode(
         )
         parts.append(tower.encode(torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()))
     return torch.cat(parts).to(torch.bfloat16)
+
+
+def same_settings(args: argparse.Namespace) -> bool:
+    """Note what a folder is made with; False where it was begun with something else."""
+    weights = (args.tower / 'model.safetensors').read_bytes()
+    settings = {
+        'tower': hashlib.sha256(weights).hexdigest(),
+        'first_seed': args.first_seed,
+        'lengths': list(args.lengths),
+        'odds': list(args.odds),
+    }
+    path = args.output / f'{args.split}_settings.json'
+    if path.exists():
+        return bool(json.loads(path.read_text()) == settings)
+    path.write_text(json.dumps(settings))
+    return True
 
 
 def make_features(jobs: list[Job], workers: int) -> Iterator[list[dict[str, object]]]:
@@ -143,6 +164,8 @@ def main() -> None:
     if len(args.lengths) != len(args.odds):
         parser.error(f'--odds: got {len(args.odds)} values, accepted are {len(args.lengths)}')
     args.output.mkdir(parents=True, exist_ok=True)
+    if not same_settings(args):
+        parser.error(f'--output: {args.output} was begun with other settings; name another')
     jobs = [
         Job(
             tower=args.tower,

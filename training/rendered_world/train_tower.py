@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +163,8 @@ def train(config: TowerTraining) -> None:
         state = torch.load(checkpoint, weights_only=True)
         masters.load_state_dict(state['masters'])
         step, worlds, spent = state['step'], state['worlds'], state['spent']
+        if step >= config.num_steps:
+            return
     pool = FramePool(
         PoolSettings(
             capacity=config.pool_capacity,
@@ -240,11 +242,16 @@ def train(config: TowerTraining) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         'config', type=Path, help='YAML, e.g. config/training/rendered_world_tower.yaml'
     )
-    train(TowerTraining.load(parser.parse_args().config))
+    parser.add_argument('--output', help='folder, in place of the one in the YAML')
+    args = parser.parse_args()
+    config = TowerTraining.load(args.config)
+    train(replace(config, output_dir=args.output) if args.output else config)
 
 
 if __name__ == '__main__':

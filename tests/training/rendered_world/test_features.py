@@ -42,6 +42,24 @@ def test_command_writes_shards_and_conversations(tower_folder, tmp_path, monkeyp
         assert teaches(sample['conversation'])
 
 
+def test_a_second_start_encodes_only_what_is_missing(tower_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(features, 'SHARD_EPISODES', 2)
+    command = f'features --tower {tower_folder} --output {tmp_path} --shards 2 --odds 1 --lengths'
+    monkeypatch.setattr('sys.argv', f'{command} 8'.split())
+    features.main()
+    samples = (tmp_path / 'train.json').read_text()
+    kept, lost = tmp_path / 'train_00000.pt', tmp_path / 'train_00001.pt'
+    whole, written = torch.load(lost), kept.stat().st_mtime_ns
+    lost.unlink()
+    features.main()
+    assert kept.stat().st_mtime_ns == written and torch.equal(torch.load(lost), whole)
+    assert (tmp_path / 'train.json').read_text() == samples
+    monkeypatch.setattr('sys.argv', f'{command} 16'.split())
+    with pytest.raises(SystemExit):
+        features.main()
+    assert 'begun with other settings' in capsys.readouterr().err
+
+
 def test_features_are_of_the_frames_in_order(tower_folder):
     tower = features.open_tower(tower_folder)
     stretch, _ = features.draw_stretch(11, (8,), (1.0,))

@@ -1,0 +1,58 @@
+"""The commands that make the bundled model are the ones that exist, in an order that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from training.recipe_file import load_recipe
+from training.rendered_world import make
+from vlo_ros.config import bundled_yaml
+
+
+def test_every_command_reads_what_an_earlier_one_writes(tmp_path: Path) -> None:
+    tower, *feature_sets, language = make.commands(tmp_path, workers=1)
+    written = [tower[tower.index('--output') + 1]]
+    for command in feature_sets:
+        assert command[command.index('--tower') + 1] == f'{written[0]}/tower'
+        written.append(command[command.index('--output') + 1])
+    recipe = load_recipe(language[1], language[2:])
+    assert list(recipe.data.features) == written[1:]
+    names = ('train.json', 'train_practice.json')
+    assert list(recipe.data.conversations) == [
+        f'{folder}/{name}' for folder in written[1:] for name in names
+    ]
+    assert recipe.model.vision == f'{written[0]}/tower' and recipe.output
+
+
+def test_no_episode_is_encoded_twice() -> None:
+    first, second = make.FEATURE_SETS
+    assert first.first_seed + 32 * first.num_shards <= second.first_seed
+
+
+def test_the_package_ships_what_is_gathered(tmp_path: Path) -> None:
+    language = tmp_path / 'language'
+    for name in make.MODEL_FILES:
+        path = language / name
+        if Path(name).suffix:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+        else:
+            path.mkdir(parents=True)
+            (path / 'config.json').write_text(name)
+    make.gather(tmp_path)
+    assert {path.name for path in (tmp_path / 'model').iterdir()} == set(make.MODEL_FILES)
+    assert set(make.MODEL_FILES) <= {path.name for path in bundled_yaml().parent.iterdir()}
+
+
+def test_a_dry_run_prints_the_commands(tmp_path: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(make.main)
+    result = CliRunner().invoke(app, ['--output', str(tmp_path / 'new'), '--dry-run'])
+    assert result.exit_code == 0, result.output
+    for module in ('train_tower', 'features', 'finetune', 'evaluate'):
+        assert module in result.output
+    assert not (tmp_path / 'new').exists()
