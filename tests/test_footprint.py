@@ -65,6 +65,12 @@ def test_agrees_with_the_weights_and_the_loaded_model(variant: str) -> None:
     assert footprint.fits('float32')
 
 
+def test_a_window_beyond_the_training_is_noted() -> None:
+    footprint = measure(load_config(PUBLISHED, device='cpu', window_tokens=9000))
+    assert footprint.window_tokens == 9000
+    assert any('window_tokens: 9000 is more than the 8192' in note for note in footprint.notes)
+
+
 def test_the_published_model_without_a_download() -> None:
     footprint = measure(load_config(PUBLISHED, device='cpu'))
     # The hub calls it 8.03 B; 2 x 32 layers x 8 heads x 128 numbers a position, 2 bytes each.

@@ -9,7 +9,7 @@ from vlo_ros.attention import Segment
 from vlo_ros.checkpoint import load_model
 from vlo_ros.config import ModelConfig
 from vlo_ros.errors import CacheFullError, ConfigError
-from vlo_ros.language_model import attention_shape, trained_positions
+from vlo_ros.language_model import attention_shape, trained_positions, warning_of_window
 
 
 @pytest.fixture(scope='module', params=FAMILIES)
@@ -97,11 +97,29 @@ def test_a_full_cache_is_told_before_anything_changes(family):
     assert torch.equal(caches[0].keys_LGCE, before)
 
 
-def test_a_window_beyond_what_the_model_knows_is_refused(family):
+def test_the_default_window_is_what_the_model_was_trained_for(family, caplog):
     language = family[0].language
-    assert language.new_cache(0).capacity == language.max_positions
-    with pytest.raises(ConfigError, match=r'stream.window_tokens: \d+ is more than'):
-        language.new_cache(language.max_positions + 1)
+    assert language.new_cache(0).capacity == language.trained_positions
+    assert language.new_cache(language.trained_positions).capacity == language.trained_positions
+    assert not caplog.records
+
+
+def test_a_larger_window_is_given_with_one_warning(family, caplog):
+    language = family[0].language
+    wanted = language.trained_positions + 1
+    for _ in range(2):
+        assert language.new_cache(wanted).capacity == wanted
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f'stream.window_tokens: {wanted} is more than the')
+    assert '\n' not in record.getMessage()
+
+
+@pytest.mark.parametrize('rope_type', ['dynamic', 'longrope'])
+def test_a_larger_window_is_refused_where_keys_could_not_be_re_anchored(rope_type):
+    config = Config(max_position_embeddings=512, rope_parameters={'rope_type': rope_type})
+    assert warning_of_window(512, config) is None
+    with pytest.raises(ConfigError, match=f"rope_type '{rope_type}' at most 512"):
+        warning_of_window(513, config)
 
 
 class Config:

@@ -11,7 +11,6 @@ cached features (`--conversations C.json --features DIR`). Writes OUT.json, OUT.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
@@ -27,6 +26,7 @@ from training.report import write_csv, write_page
 from training.scenes import stored_scenes, world_scenes
 from training.scoring import Heard, by_minute, score
 from training.stream_evaluate import StreamScore, mean_score, stream_evaluate
+from training.whole_files import write_json
 from vlo_ros.checkpoint import VloModel, load_model
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import StreamConfig, load_config
@@ -89,7 +89,7 @@ def evaluate(
     longest = max((scene.tokens_NFD.shape[0] for scene in scenes), default=0)
     forced = {}
     # What is said adds about half as many tokens as the frames have.
-    if longest * _tokens_per_frame(model) * 3 // 2 <= model.language.max_positions:
+    if longest * _tokens_per_frame(model) * 3 // 2 <= model.language.trained_positions:
         forced = teacher_forced(model, config, scenes, sorted({0.0, threshold}), official=official)
     swept = [
         {'threshold': value, **score(_rerun(model, config, scenes, value))} for value in sweep
@@ -253,8 +253,7 @@ def main(
     }
     print_table(Console(), result)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(result, indent=1), encoding='utf-8')
+        write_json(output, result, indent=1)
         write_csv(result, output.with_suffix('.csv'))
         write_page(result, output.with_suffix('.html'))
 

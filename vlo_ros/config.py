@@ -164,7 +164,8 @@ class StreamConfig(Checked):
     )
     window_tokens: int = setting(
         0,
-        'positions kept in the KV cache; 0 takes what the language model was trained for',
+        'positions kept in the KV cache; 0 takes what the language model was trained for, more is '
+        'a warning',
         ge=0,
         le=1_048_576,
     )

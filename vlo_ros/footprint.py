@@ -17,7 +17,7 @@ from vlo_ros.config import VloConfig
 from vlo_ros.connector import make_connector
 from vlo_ros.errors import CheckpointError
 from vlo_ros.language import family_of
-from vlo_ros.language_model import attention_shape, trained_positions
+from vlo_ros.language_model import attention_shape, trained_positions, warning_of_window
 from vlo_ros.model_files import ModelFiles, find_config, find_files
 from vlo_ros.replay import FRAMES_PER_BATCH
 from vlo_ros.vision import VisionTower, tower_kind_of
@@ -117,6 +117,7 @@ def measure(config: VloConfig) -> Footprint:
 
     Raises:
         CheckpointError: A part is missing, unreadable, unsupported or does not fit the others.
+        ConfigError: The window is larger than the language model allows.
     """
     files = find_files(config.model)
     by_setting = {part.setting: part for part in files}
@@ -140,6 +141,7 @@ def measure(config: VloConfig) -> Footprint:
         check_adapter(language, adapter.folder / ADAPTER_FILE)
     device, free_bytes, total_bytes = _device_memory(config)
     head_dim, num_kv_heads = attention_shape(language.config)
+    warning = warning_of_window(config.stream.window_tokens, language.config)
     return Footprint(
         files=files,
         parameters=parameters,
@@ -154,7 +156,7 @@ def measure(config: VloConfig) -> Footprint:
         device=device,
         device_bytes=total_bytes,
         device_free_bytes=free_bytes,
-        notes=_notes(files, config),
+        notes=[*_notes(files, config), *([warning] if warning else [])],
     )
 
 

@@ -3,6 +3,7 @@
 # Shapes: T tokens, D hidden dim, R read rows, K vocabulary.
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ from vlo_ros.attention import ATTENTION, Segment
 from vlo_ros.cuda_graphs import StaticForward
 from vlo_ros.errors import ConfigError
 from vlo_ros.kv_cache import KVCache
+
+# Rotary embeddings that turn keys otherwise once a stream is longer than it was in training.
+LENGTH_DEPENDENT_ROPE = ('dynamic', 'longrope')
+
+logger = logging.getLogger(__name__)
 
 
 class LanguageModel:
@@ -27,7 +33,8 @@ class LanguageModel:
         table: nn.Embedding = self.model.get_input_embeddings()
         self.device, self.dtype = table.weight.device, table.weight.dtype
         self.head_dim, self.num_kv_heads = attention_shape(self.config)
-        self.max_positions = trained_positions(self.config)
+        self.trained_positions = trained_positions(self.config)
+        self._warned: str | None = None
         self._static: StaticForward | None = None
         if self.device.type == 'cuda':
             self.use_static_shapes(capture=True)
@@ -43,19 +50,20 @@ class LanguageModel:
     def new_cache(self, capacity: int) -> KVCache:
         """Allocate the memory of one stream; `capacity` 0 takes what the model was trained for.
 
+        More than that is allowed, and a warning.
+
         Raises:
-            ConfigError: More positions than the model knows.
+            ConfigError: More, for a model whose keys cannot be re-anchored then.
         """
-        if capacity > self.max_positions:
-            raise ConfigError(
-                f'stream.window_tokens: {capacity} is more than the {self.max_positions} '
-                'positions the language model was trained for'
-            )
+        warning = warning_of_window(capacity, self.config)
+        if warning and warning != self._warned:
+            logger.warning('%s', warning)
+            self._warned = warning  # once, however many streams there are
         rotary = self.model.model.rotary_emb
         cache = KVCache(
             self.config.num_hidden_layers,
             self.num_kv_heads,
-            capacity or self.max_positions,
+            capacity or self.trained_positions,
             self.head_dim,
             rotary.inv_freq,
             self.dtype,
@@ -133,16 +141,43 @@ def attention_shape(config: PretrainedConfig | Any) -> tuple[int, int]:
     return head_dim, getattr(config, 'num_key_value_heads', None) or num_heads
 
 
+def warning_of_window(window_tokens: int, config: PretrainedConfig | Any) -> str | None:
+    """Return what to tell people about a window beyond what the model was trained for, if it is.
+
+    Raises:
+        ConfigError: The model's rotary embedding changes with the length there, so that cached
+            keys could not be re-anchored.
+    """
+    trained = trained_positions(config)
+    if window_tokens <= trained:
+        return None
+    beyond = (
+        f'stream.window_tokens: {window_tokens} is more than the {trained} positions the '
+        'language model was trained for'
+    )
+    rope_type = _rope_of(config).get('rope_type', 'default')
+    if rope_type in LENGTH_DEPENDENT_ROPE:
+        raise ConfigError(
+            f'{beyond}, and with rope_type {rope_type!r} at most {trained} are accepted'
+        )
+    return f'{beyond}; decisions far from the beginning may be poor'
+
+
 def trained_positions(config: PretrainedConfig | Any) -> int:
     """Return how many positions a language model attends over as it was trained.
 
-    Llama-3-8B has 8,192. A sliding window (Mistral v0.1) bounds it, since inside it nothing is
-    masked; so does the length before rope scaling was applied.
+    It is the default of a stream's window. Llama-3-8B has 8,192. A sliding window (Mistral v0.1)
+    bounds it, since inside it nothing is masked; so does the length before rope scaling was
+    applied.
     """
     positions = [int(config.max_position_embeddings)]
-    rope = getattr(config, 'rope_scaling', None) or getattr(config, 'rope_parameters', None) or {}
+    rope = _rope_of(config)
     if rope.get('original_max_position_embeddings'):
         positions.append(int(rope['original_max_position_embeddings']))
     if getattr(config, 'sliding_window', None) and getattr(config, 'use_sliding_window', True):
         positions.append(int(config.sliding_window))
     return min(positions)
+
+
+def _rope_of(config: PretrainedConfig | Any) -> dict[str, Any]:
+    return getattr(config, 'rope_scaling', None) or getattr(config, 'rope_parameters', None) or {}
