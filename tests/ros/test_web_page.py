@@ -20,7 +20,8 @@ S = 1_000_000_000
 def page(graph):
     """A browser on the page of the node `vlo` in the test's namespace."""
     node = f'{graph.namespace}/vlo'
-    with browser() as driver, web_server('--node', node, '--model', TINY_MODEL) as port:
+    options = ('--node', node, '--model', TINY_MODEL, '--patience', 300)
+    with browser() as driver, web_server(*options) as port:
         driver.get(f'http://127.0.0.1:{port}/')
         yield driver
 
@@ -119,7 +120,10 @@ def test_without_a_node_the_page_says_so(graph, page):
     graph.wait_for(lambda: 'is not there' in text_of(page, '#state'))
     assert not page.find_element('id', 'frame_fps').is_enabled()
     page.find_element('id', 'question').send_keys('Hello?\n')
-    graph.wait_for(lambda: 'not sent' in text_of(page, '#note'))
+    graph.wait_for(lambda: 'to send: Hello?' in text_of(page, '#note'))
+    node = graph.active_vlo()  # the question waited for it
+    graph.wait_for(lambda: node.cameras[0].statistics.queries_received == 1)
+    graph.wait_for(lambda: 'Hello?' in text_of(page, '.line.question'))
 
 
 def test_a_setting_out_of_range_is_refused_with_a_reason(graph, scenes, page):

@@ -17,8 +17,8 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from rich.console import Console
+from rich.markup import escape
 
 from vlo_ros import msg
 from vlo_ros.config import BUNDLED, bundled_yaml, load_config
@@ -26,6 +26,7 @@ from vlo_ros.errors import VloError
 from vlo_ros.ros.children import Child
 from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.line_input import LineInput
+from vlo_ros.ros.person.stream_client import StreamClient
 from vlo_ros.ros.transcript import Transcript
 from vlo_ros.ros.truth import RenderedTruth
 
@@ -45,23 +46,21 @@ class DemoNode(Node):
         self._transcript = transcript
         self._truth = truth
         self._asked: dict[str, str] = {}
-        keep = QoSProfile(depth=1000)
-        self._query = self.create_publisher(msg.Query, '/vlo/query', keep)
+        self._client = StreamClient(
+            self,
+            '/vlo',
+            on_decision=self._on_decision,
+            on_partial=transcript.on_partial,
+            on_response=self._on_response,
+            on_status=transcript.on_status,
+            on_asked=self._on_asked,
+            note=lambda line: transcript.note(f'[yellow]{escape(line)}[/]'),
+        )
         self._change_state = self.create_client(ChangeState, '/vlo/change_state')
-        self.create_subscription(msg.Decision, '/vlo/decision', self._on_decision, keep)
-        self.create_subscription(msg.Response, '/vlo/response', self._on_response, keep)
-        for topic, kind, callback in (
-            ('response/partial', msg.Response, transcript.on_partial),
-            ('status', msg.StreamStatus, transcript.on_status),
-        ):
-            self.create_subscription(kind, f'/vlo/{topic}', callback, keep)
 
     def ask(self, text: str) -> None:
-        """Send a question."""
-        query_id = f'demo-{len(self._asked) + 1}'
-        self._asked[query_id] = text
-        self._transcript.on_question(query_id, text)
-        self._query.publish(msg.Query(text=text, query_id=query_id))
+        """Send a question as soon as the node hears it."""
+        self._client.ask(text)
 
     def request(self, transition: int) -> rclpy.Future:
         """Ask for a change of state."""
@@ -72,6 +71,10 @@ class DemoNode(Node):
         """Whether the node `vlo` is on the graph."""
         return self._change_state.service_is_ready()
 
+    def _on_asked(self, query_id: str, text: str) -> None:
+        self._asked[query_id] = text
+        self._transcript.on_question(query_id, text)
+
     def _on_decision(self, decision: msg.Decision) -> None:
         self._transcript.on_decision(decision)
         if self._truth is not None:
@@ -81,7 +84,7 @@ class DemoNode(Node):
         mark = ''
         if self._truth is not None and not response.reason:
             at_s = self._transcript.seconds(response)
-            question = self._asked.get(response.query_id)
+            question = self._asked.pop(response.query_id, None)
             if question is None:
                 is_true = self._truth.is_true_narration(at_s, response.text)
             else:

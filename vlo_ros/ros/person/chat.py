@@ -10,120 +10,89 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import time
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 from rich.console import Console
-from std_srvs.srv import Trigger
+from rich.markup import escape
 
-from vlo_ros import msg
+from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.line_input import LineInput
+from vlo_ros.ros.person.outbox import PATIENCE_S
+from vlo_ros.ros.person.stream_client import StreamClient, stream_prefix
 from vlo_ros.ros.transcript import Transcript
 
 REFRESH_S = 0.05
 HELP = '[dim]type a question and press Enter; /reset makes it forget, /quit or Ctrl-C ends[/]'
 
 
-class ChatNode(Node):
-    """Hears one stream of a node, and asks it.
+class Chat:
+    """Shows one stream of a node, and sends it what is typed."""
 
-    Attributes:
-        num_unanswered: Questions asked here that wait for their answer.
-    """
-
-    def __init__(self, prefix: str, transcript: Transcript) -> None:
-        """Subscribe to what the stream publishes.
+    def __init__(
+        self, node: Node, prefix: str, transcript: Transcript, patience_s: float = PATIENCE_S
+    ) -> None:
+        """Join the graph.
 
         Args:
-            prefix: Of its topics: the node's full name, and the camera's where there are several.
+            node: Spun by `run`.
+            prefix: Of the stream's topics.
             transcript: Shows what comes.
+            patience_s: How long a question waits for the node, s.
         """
-        super().__init__(f'vlo_chat_{os.getpid()}', start_parameter_services=False)
-        self.prefix = prefix
+        self._node = node
         self._transcript = transcript
-        self._unanswered: set[str] = set()
-        self._num_asked = 0
-        keep = QoSProfile(depth=1000)
-        self._query = self.create_publisher(msg.Query, f'{prefix}/query', keep)
-        self._reset = self.create_client(Trigger, f'{prefix}/reset')
-        for topic, kind, callback in (
-            ('decision', msg.Decision, transcript.on_decision),
-            ('response/partial', msg.Response, transcript.on_partial),
-            ('response', msg.Response, self._on_response),
-            ('status', msg.StreamStatus, transcript.on_status),
-        ):
-            self.create_subscription(kind, f'{prefix}/{topic}', callback, keep)
-
-    @property
-    def num_unanswered(self) -> int:
-        """Questions asked here that wait for their answer."""
-        return len(self._unanswered)
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether anybody would hear a question."""
-        return self._query.get_subscription_count() > 0
+        self._client = StreamClient(
+            node,
+            prefix,
+            on_decision=transcript.on_decision,
+            on_partial=transcript.on_partial,
+            on_response=transcript.on_response,
+            on_status=transcript.on_status,
+            on_asked=transcript.on_question,
+            note=self._note,
+            patience_s=patience_s,
+        )
 
     def take(self, line: str) -> bool:
         """Do what a typed line says; False when it says to end."""
         if line == '/quit':
             return False
         if line == '/reset':
-            self._ask_to_forget()
+            self._client.forget()
         elif line.startswith('/'):
-            self._transcript.note(f'[yellow]{line.split()[0]} is unknown: /reset, /quit[/]')
-        elif not self.is_heard:
-            self._transcript.note(f'[yellow]nobody listens on {self.prefix}/query: not sent[/]')
+            self._note(f'{line.split()[0]} is unknown: /reset, /quit')
         else:
-            self._ask(line)
+            self._client.ask(line)
         return True
 
-    def _ask(self, text: str) -> None:
-        self._num_asked += 1
-        query_id = f'{self.get_name()}-{self._num_asked}'
-        self._unanswered.add(query_id)
-        self._transcript.on_question(query_id, text)
-        self._query.publish(msg.Query(text=text, query_id=query_id))
-
-    def _ask_to_forget(self) -> None:
-        if not self._reset.service_is_ready():
-            self._transcript.note(f'[yellow]{self.prefix}/reset is not there[/]')
-            return
-        self._reset.call_async(Trigger.Request()).add_done_callback(self._on_reset)
-
-    def _on_reset(self, future: rclpy.Future) -> None:
-        answer = future.result()
-        words = 'it has forgotten what it saw' if answer.success else answer.message
-        self._transcript.note(f'[yellow]{words}[/]')
-
-    def _on_response(self, response: msg.Response) -> None:
-        self._unanswered.discard(response.query_id)
-        self._transcript.on_response(response)
-
-
-def chat(node: ChatNode, transcript: Transcript, typed: LineInput, seconds: float | None) -> None:
-    """Show and ask until somebody ends it, or `seconds` have passed."""
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    end = time.monotonic() + (seconds or float('inf'))
-    was_heard = True
-    try:
-        while time.monotonic() < end:
-            executor.spin_once(timeout_sec=REFRESH_S)
-            for line in typed.poll():
-                if not node.take(line):
+    def run(self, typed: LineInput, seconds: float | None) -> None:
+        """Show and ask until somebody ends it, or `seconds` have passed."""
+        executor = SingleThreadedExecutor()
+        executor.add_node(self._node)
+        end = time.monotonic() + (seconds or float('inf'))
+        try:
+            while time.monotonic() < end:
+                executor.spin_once(timeout_sec=REFRESH_S)
+                if not all(self.take(line) for line in typed.poll()):
                     return
-            if node.is_heard != was_heard:
-                was_heard = node.is_heard
-                transcript.extra = '' if was_heard else f'  {node.prefix} is not there; waiting'
-            transcript.typed = typed.text
-            transcript.draw()
-    finally:
-        executor.shutdown()
+                self._transcript.extra = self._state()
+                self._transcript.typed = typed.text
+                self._transcript.draw()
+        finally:
+            executor.shutdown()
+            self._transcript.extra = ''
+            self._client.close()
+
+    def _state(self) -> str:
+        if self._client.waiting:
+            return f'  {self._client.waiting}'
+        return '' if self._client.is_heard else f'  waiting for {self._client.prefix}'
+
+    def _note(self, line: str) -> None:
+        self._transcript.note(f'[yellow]{escape(line)}[/]')
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -132,21 +101,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--node', default='/vlo', help='full name of the node')
     parser.add_argument('--camera', default='', help='its camera, where it has several')
     parser.add_argument('--seconds', type=float, help='end by itself after this long')
+    parser.add_argument(
+        '--patience',
+        type=float,
+        default=PATIENCE_S,
+        help='seconds that a question waits for the node (%(default)g)',
+    )
     options = parser.parse_args(arguments)
-    prefix = '/' + '/'.join(part for part in (options.node.strip('/'), options.camera) if part)
+    prefix = stream_prefix(options.node, options.camera)
     console = Console()
     rclpy.init(args=[])
     transcript = Transcript(console)
-    node = ChatNode(prefix, transcript)
-    try:
-        console.print(f'[bold]vlo chat[/]  {prefix}\n{HELP}', highlight=False)
-        with LineInput() as typed, transcript:
-            chat(node, transcript, typed, options.seconds)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    node = Node(f'vlo_chat_{os.getpid()}', start_parameter_services=False)
+    chat = Chat(node, prefix, transcript, options.patience)
+    console.print(f'[bold]vlo chat[/]  {prefix}\n{HELP}', highlight=False)
+    with until_interrupted(), LineInput() as typed, transcript:
+        chat.run(typed, options.seconds)
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
 
 

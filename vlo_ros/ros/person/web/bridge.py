@@ -18,10 +18,9 @@ import cv2
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
-from std_srvs.srv import Trigger
 
 from vlo_ros import msg
 from vlo_ros.config import StreamConfig, check_value
@@ -29,6 +28,8 @@ from vlo_ros.errors import ConfigError, SourceError
 from vlo_ros.events import NS_PER_S
 from vlo_ros.overlay import Overlay, draw_overlay
 from vlo_ros.ros.convert import to_ns, to_rgb
+from vlo_ros.ros.person.outbox import PATIENCE_S
+from vlo_ros.ros.person.stream_client import StreamClient, stream_prefix
 from vlo_ros.ros.transcript import STATES
 
 Event = dict[str, Any]
@@ -43,13 +44,18 @@ class Bridge(Node):
     """Hears one stream of a node, asks it, sets its parameters, shows its camera.
 
     Attributes:
-        history: The newest sentences and questions, for a page that is opened later.
         image_topic: The camera's, '' until it is known.
         num_images: Images that came from it.
     """
 
     def __init__(
-        self, node_name: str, camera: str, image: str, on_event: Callable[[Event], None]
+        self,
+        node_name: str,
+        camera: str,
+        image: str,
+        on_event: Callable[[Event], None],
+        patience_s: float = PATIENCE_S,
+        **options: Any,
     ) -> None:
         """Subscribe.
 
@@ -58,68 +64,58 @@ class Bridge(Node):
             camera: Its camera, '' where it has one.
             image: Camera topic; '' finds out what the node subscribes to.
             on_event: Told of everything that happens.
+            patience_s: How long a question is held for the node, s.
+            **options: As rclpy.node.Node takes them.
         """
-        super().__init__(f'vlo_web_{os.getpid()}', start_parameter_services=False)
-        self.history: deque[Event] = deque(maxlen=MAX_HISTORY)
+        super().__init__(f'vlo_web_{os.getpid()}', start_parameter_services=False, **options)
         self.image_topic = image
-        self._node_name = '/' + node_name.strip('/')
+        self.num_images = 0
+        self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
+        self._node_name = stream_prefix(node_name)
         self._camera = camera
         self._on_event = on_event
         self._lock = threading.Lock()
         self._start_ns: int | None = None
-        self._num_asked = 0
         self._newest: bytes | None = None
         self._kind: type = Image
         self._images = None
         self._overlay = Overlay()
         self._caption_until = 0.0  # monotonic s
-        self.num_images = 0
-        prefix = '/'.join(part for part in (self._node_name, camera) if part)
-        keep = QoSProfile(depth=1000)
-        self._query = self.create_publisher(msg.Query, f'{prefix}/query', keep)
-        self._reset = self.create_client(Trigger, f'{prefix}/reset')
+        self._client = StreamClient(
+            self,
+            stream_prefix(node_name, camera),
+            on_decision=self._on_decision,
+            on_partial=self._on_partial,
+            on_response=self._on_response,
+            on_status=self._on_status,
+            on_asked=self._on_asked,
+            note=self._note,
+            patience_s=patience_s,
+        )
         self._set = self.create_client(SetParameters, f'{self._node_name}/set_parameters')
         self._get = self.create_client(GetParameters, f'{self._node_name}/get_parameters')
-        for topic, kind, callback in (
-            ('decision', msg.Decision, self._on_decision),
-            ('response/partial', msg.Response, self._on_partial),
-            ('response', msg.Response, self._on_response),
-            ('status', msg.StreamStatus, self._on_status),
-        ):
-            self.create_subscription(kind, f'{prefix}/{topic}', callback, keep)
         self.create_timer(1.0, self._look_around)
+
+    @property
+    def history(self) -> tuple[Event, ...]:
+        """The newest sentences and questions, for a page that is opened later."""
+        with self._lock:
+            return tuple(self._history)
 
     # -- wishes, from any thread -----------------------------------------------------------
 
     def ask(self, text: str) -> None:
-        """Send a question; that nobody hears it is an event too."""
+        """Send a question once the node is there; that it has to wait is an event too."""
         text = ' '.join(text.split())
         if not text:
             return
-        if not self._query.get_subscription_count():
-            self._tell({'kind': 'note', 'text': f'{self._node_name} is not there: not sent'})
-            return
-        self._num_asked += 1
-        query_id = f'{self.get_name()}-{self._num_asked}'
-        self._tell({'kind': 'question', 'id': query_id, 'text': text}, keep=True)
-        self._query.publish(msg.Query(text=text, query_id=query_id))
+        self._client.ask(text)
+        if not self._client.is_heard:
+            self._note(self._client.waiting)
 
     def forget(self) -> None:
         """Ask the node to forget what it has seen."""
-        if not self._reset.service_is_ready():
-            self._tell({'kind': 'note', 'text': 'the node is not there'})
-            return
-        future = self._reset.call_async(Trigger.Request())
-        future.add_done_callback(
-            lambda done: self._tell(
-                {
-                    'kind': 'note',
-                    'text': 'it has forgotten what it saw'
-                    if done.result().success
-                    else done.result().message,
-                }
-            )
-        )
+        self._client.forget()
 
     def set(self, name: str, value: float) -> None:
         """Set one of the node's parameters; a refusal is an event.
@@ -132,7 +128,7 @@ class Bridge(Node):
         spec = next(spec for spec in dataclasses.fields(StreamConfig) if spec.name == name)
         check_value(StreamConfig.section, spec, value)
         if not self._set.service_is_ready():
-            self._tell({'kind': 'note', 'text': 'the node is not there: nothing was set'})
+            self._note('the node is not there: nothing was set')
             return
         wanted = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
         request = SetParameters.Request(parameters=[Parameter(name=name, value=wanted)])
@@ -149,7 +145,7 @@ class Bridge(Node):
         try:
             image_HWC = to_rgb(deserialize_message(serialized, kind))
         except SourceError as error:
-            self._tell({'kind': 'note', 'text': str(error)})
+            self._note(str(error))
             return None
         drawn = cv2.cvtColor(draw_overlay(image_HWC, overlay), cv2.COLOR_RGB2BGR)
         _, jpeg = cv2.imencode('.jpg', drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -243,7 +239,7 @@ class Bridge(Node):
     def _on_set(self, future) -> None:
         for result in future.result().results:
             if not result.successful:
-                self._tell({'kind': 'note', 'text': result.reason})
+                self._note(result.reason)
         self._read_settings()
 
     # -- once a second ---------------------------------------------------------------------
@@ -292,9 +288,16 @@ class Bridge(Node):
         settings = dict(zip(SLIDERS, values, strict=False))
         self._tell({'kind': 'settings', 'node': self._node_name, 'values': settings})
 
+    def _on_asked(self, query_id: str, text: str) -> None:
+        self._tell({'kind': 'question', 'id': query_id, 'text': text}, keep=True)
+
+    def _note(self, line: str) -> None:
+        self._tell({'kind': 'note', 'text': line})
+
     def _tell(self, event: Event, *, keep: bool = False) -> None:
         if keep:
-            self.history.append(event)
+            with self._lock:
+                self._history.append(event)
         self._on_event(event)
 
     def _seconds(self, message: msg.Decision | msg.Response) -> float:

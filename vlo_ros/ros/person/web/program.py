@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from vlo_ros.config import BUNDLED
 from vlo_ros.errors import VloError
+from vlo_ros.ros.person.outbox import PATIENCE_S
 from vlo_ros.ros.person.web.bridge import Bridge, Event
 from vlo_ros.ros.person.web.server import Server
 
@@ -33,7 +34,7 @@ async def serve(options: argparse.Namespace) -> None:
         if server is not None and not loop.is_closed():
             loop.call_soon_threadsafe(server.publish, event)
 
-    bridge = Bridge(options.node, options.camera, options.image, on_event)
+    bridge = Bridge(options.node, options.camera, options.image, on_event, options.patience)
     runner: web.AppRunner | None = None
     executor = SingleThreadedExecutor()
     executor.add_node(bridge)
@@ -101,6 +102,12 @@ def main(arguments: list[str] | None = None) -> int:
         '--password-file', type=Path, help='file with the password; any user name goes with it'
     )
     parser.add_argument('--model', default=BUNDLED, help='model YAML that judges uploaded videos')
+    parser.add_argument(
+        '--patience',
+        type=float,
+        default=PATIENCE_S,
+        help='seconds that a question waits for the node (%(default)g)',
+    )
     options = parser.parse_args(arguments)
     # Signals are asyncio's here: rclpy's handler would end the graph before the page.
     rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
