@@ -47,11 +47,15 @@ class Sampler:
         self._anchor_fps = self.frame_fps
         self._next_tick = 0
 
+    def goes_back(self, stamp_ns: int) -> bool:
+        """Whether a frame captured at `stamp_ns` is too old to be merely late."""
+        return self._newest_ns is not None and stamp_ns < self._newest_ns - LATE_NS
+
     def judge(self, stamp_ns: int) -> Sampling:
         """Say whether the frame captured at `stamp_ns` is wanted, and count it."""
         if self._newest_ns is None:
             return self._restart(stamp_ns, Sampling.WANTED)
-        if stamp_ns < self._newest_ns - LATE_NS:
+        if self.goes_back(stamp_ns):
             self.index = -1
             return self._restart(stamp_ns, Sampling.RESTARTED)
         if stamp_ns < self._newest_ns:

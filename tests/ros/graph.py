@@ -173,3 +173,8 @@ def black_image(**fields):
     """An Image message, defective in what `fields` say."""
     values = {'width': 8, 'height': 6, 'encoding': 'rgb8', 'step': 24, 'data': bytes(144)}
     return Image(**{**values, **fields})
+
+
+def errors_of(captured):
+    """Lines that a node logged as errors or warnings."""
+    return [line for line in captured.err.splitlines() if '[ERROR]' in line or '[WARN]' in line]

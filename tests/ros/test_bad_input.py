@@ -11,7 +11,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
-from tests.ros.graph import TINY_MODEL, S, black_image
+from tests.ros.graph import TINY_MODEL, S, black_image, errors_of
 from vlo_ros import msg
 from vlo_ros.ros.convert import image_message_of, to_ns
 
@@ -22,10 +22,6 @@ def is_alive(graph, scenes, start_ns=1000 * S):
     """Whether the node still judges frames."""
     graph.show(scenes[:2], start_ns)
     return True
-
-
-def errors_of(captured):
-    return [line for line in captured.err.splitlines() if '[ERROR]' in line or '[WARN]' in line]
 
 
 # -- configure -----------------------------------------------------------------------------
@@ -150,66 +146,6 @@ def test_half_a_jpeg_is_said_once(graph, capfd):
     assert node.cameras[0].statistics.frames_rejected == 3
     (line,) = errors_of(capfd.readouterr())
     assert 'the JPEG is cut short' in line
-
-
-# -- time ----------------------------------------------------------------------------------
-
-
-def test_a_looping_recording_starts_the_stream_afresh(graph, scenes, capfd):
-    graph.active_vlo()
-    capfd.readouterr()
-    for _ in range(3):
-        graph.show(scenes[:24:3])
-    graph.wait_for(lambda: any(status.resets == 2 for status in graph.heard('status')))
-    rounds = [graph.heard('decision')[start : start + 8] for start in (0, 8, 16)]
-    for later in rounds[1:]:
-        assert [d.silence_probability for d in later] == [d.silence_probability for d in rounds[0]]
-        assert [d.frame_index for d in later] == list(range(8))
-    (line,) = errors_of(capfd.readouterr())
-    assert 'stamps went back by more than a second' in line
-
-
-def test_stamps_that_jump_an_hour_ahead_change_nothing(graph, scenes, capfd):
-    graph.active_vlo()
-    capfd.readouterr()
-    graph.show(scenes[:4])
-    graph.show(scenes[4:8], start_ns=100 * S + 3600 * S)
-    assert [decision.frame_index for decision in graph.heard('decision')] == list(range(8))
-    assert not errors_of(capfd.readouterr())
-
-
-def test_images_a_little_late_are_left_out(graph, scenes, capfd):
-    node = graph.active_vlo()
-    graph.show(scenes[:2])
-    capfd.readouterr()
-    for step_back in (S // 10, S // 5):
-        graph.deliver(node, image_message_of(scenes[0], 100 * S + S // 2 - step_back, 'eye'))
-    assert node.cameras[0].statistics.frames_rejected == 2
-    (line,) = errors_of(capfd.readouterr())
-    assert 'late images are not judged' in line
-    assert is_alive(graph, scenes)
-
-
-def test_two_cameras_on_one_topic_are_noticed_once(graph, scenes, capfd):
-    node = graph.active_vlo()
-    capfd.readouterr()
-    for index in range(6):
-        name = ('left', 'right')[index % 2]
-        graph.deliver(node, image_message_of(scenes[0], (100 + index) * S, name))
-    (line,) = errors_of(capfd.readouterr())
-    assert "'left'" in line and "'right'" in line and 'two cameras on one topic?' in line
-
-
-def test_a_camera_that_falls_silent_is_announced_and_comes_back(graph, scenes, capfd):
-    node = graph.active_vlo(stale_after=0.2)
-    graph.show(scenes[:1])
-    capfd.readouterr()
-    stale = msg.StreamStatus.STATE_STALE
-    graph.wait_for(lambda: any(status.state == stale for status in graph.heard('status')))
-    graph.deliver(node, image_message_of(scenes[1], 200 * S, 'eye'))
-    err = capfd.readouterr().err
-    assert err.count('no image for') == 1
-    assert err.count('images again') == 1
 
 
 # -- floods --------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -15,16 +17,24 @@ from vlo_ros.errors import SourceError
 from vlo_ros.events import Frame, FrameTokens
 from vlo_ros.ros.convert import peek_header, to_rgb
 from vlo_ros.ros.image_topic import image_topic
-from vlo_ros.ros.inbox import ImageInbox, WantedImage
+from vlo_ros.ros.inbox import Arrival, ImageInbox, WantedImage
 from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
 from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.publishers import StreamPublishers
 from vlo_ros.ros.statistics import StreamStatistics
-from vlo_ros.sampling import Sampling
+from vlo_ros.sampling import LATE_NS
 
 if TYPE_CHECKING:
     from vlo_ros.checkpoint import VloModel
+
+
+LATE = 'stamps go back by less than a second: late images are not judged'
+STRAY = 'one stamp went back by more than a second and the next did not: left out'
+RESTART = 'stamps went back by more than a second: the stream starts afresh'
+CLOCK_WENT_BACK = JumpThreshold(
+    min_forward=None, min_backward=Duration(nanoseconds=-LATE_NS), on_clock_change=False
+)
 
 
 class ImageInput:
@@ -69,7 +79,9 @@ class ImageInput:
         self.is_idle: Callable[[], bool] = lambda: False
         self.newest_ns: int | None = None
         self.frame_id = ''
-        self.inbox = ImageInbox(frame_fps, config.inbox_images, on_restart)
+        self.inbox = ImageInbox(
+            frame_fps, config.inbox_images, on_restart, lambda: self._reject(STRAY)
+        )
         self._previous_frame_id = ''
         self._node = node
         self._model = model
@@ -92,9 +104,13 @@ class ImageInput:
             raw=True,  # the pixels of an image that is not wanted are never unpacked
         )
         self.topic = self._subscription.topic_name
+        self._clock_watch = node.get_clock().create_jump_callback(
+            CLOCK_WENT_BACK, post_callback=lambda jump: self.inbox.clock_went_back()
+        )
 
     def destroy(self) -> None:
         """Unsubscribe, and let go of the weights."""
+        self._clock_watch.unregister()
         self._node.destroy_subscription(self._subscription)
         del self._model
 
@@ -111,22 +127,24 @@ class ImageInput:
         except SourceError as error:
             self._reject(str(error))
             return
-        self.newest_ns = stamp_ns
         self._watch_frame_id(frame_id)
         if self.is_idle():
+            self.newest_ns = stamp_ns
             self._statistics.frames_skipped += 1
             return
-        verdict = self.inbox.offer(stamp_ns, serialized)
-        if verdict is Sampling.LATE:
-            self._reject('stamps go back by less than a second: late images are not judged')
-        elif verdict is Sampling.UNWANTED:
+        arrival = self.inbox.offer(stamp_ns, serialized)
+        if arrival is Arrival.LATE:
+            self._reject(LATE)
+            return
+        if arrival is not Arrival.HELD:
+            self.newest_ns = stamp_ns
+        if arrival is Arrival.UNWANTED:
             self._statistics.frames_skipped += 1
-        else:
-            if verdict is Sampling.RESTARTED:
-                line = 'stamps went back by more than a second: the stream starts afresh'
-                self._notices.warn('restart', f'{self.topic}: {line}')
-            self._topics.note_frame_id(stamp_ns, frame_id)
-            self._lanes.wake_encode()
+            return
+        self._topics.note_frame_id(stamp_ns, frame_id)
+        if arrival is Arrival.RESTARTED:
+            self._notices.warn('restart', f'{self.topic}: {RESTART}')
+        self._lanes.wake_encode()
 
     def _watch_frame_id(self, frame_id: str) -> None:
         """Notice two cameras on one topic: their frame_ids take turns."""

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from vlo_ros.sampling import Sampler, Sampling
 
@@ -19,41 +20,93 @@ class WantedImage:
     serialized: bytes
 
 
+class Arrival(Enum):
+    """What became of a camera message."""
+
+    WANTED = 'wanted'
+    UNWANTED = 'unwanted'
+    LATE = 'late'
+    HELD = 'held'  # its stamp is far back: a stray, or the first of a new time
+    RESTARTED = 'restarted'  # wanted; time went back, as when a bag loops
+
+
+ARRIVALS = {
+    Sampling.WANTED: Arrival.WANTED,
+    Sampling.UNWANTED: Arrival.UNWANTED,
+    Sampling.LATE: Arrival.LATE,
+    Sampling.RESTARTED: Arrival.RESTARTED,
+}
+
+
 class ImageInbox:
     """Between the subscription, which must never wait, and the encoder, which takes its time.
+
+    An image whose stamp goes back by more than a second is held until the next one: when that
+    goes back too, and on from it, time went back and both are taken; otherwise it was a stray and
+    is left out. Where a clock has said that time went back no second image is asked for.
 
     Attributes:
         num_dropped: Wanted images dropped because the inbox was full.
     """
 
-    def __init__(self, frame_fps: float, capacity: int, on_restart: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        frame_fps: float,
+        capacity: int,
+        on_restart: Callable[[], None],
+        on_stray: Callable[[], None],
+    ) -> None:
         """Make an empty inbox.
 
         Args:
             frame_fps: Frames wanted per second of header stamps.
             capacity: Images that may wait; one more drops the oldest.
             on_restart: Called when time goes back, before the first image of the new time waits.
+            on_stray: Called for each stray that is left out.
         """
         self.num_dropped = 0
         self._sampler = Sampler(frame_fps)
         self._capacity = capacity
         self._on_restart = on_restart
+        self._on_stray = on_stray
         self._images: deque[WantedImage] = deque()
+        self._held: tuple[int, bytes] | None = None
+        self._clock_went_back = False
         self._lock = threading.Lock()
 
-    def offer(self, stamp_ns: int, serialized: bytes) -> Sampling:
+    def offer(self, stamp_ns: int, serialized: bytes) -> Arrival:
         """Let an image wait if the sampler wants it; say what became of it."""
         with self._lock:
-            verdict = self._sampler.judge(stamp_ns)
-            if verdict is Sampling.RESTARTED:
-                self._images.clear()
-                self._on_restart()
-            if verdict in (Sampling.WANTED, Sampling.RESTARTED):
-                if len(self._images) == self._capacity:
-                    self._images.popleft()
-                    self.num_dropped += 1
-                self._images.append(WantedImage(stamp_ns, self._sampler.index, serialized))
-            return verdict
+            held, self._held = self._held, None
+            goes_back = self._sampler.goes_back(stamp_ns)
+            if held is not None and goes_back and held[0] < stamp_ns:
+                self._take_in(*held)
+                self._take_in(stamp_ns, serialized)
+                return Arrival.RESTARTED
+            if held is not None:
+                self._on_stray()
+            if goes_back and not self._clock_went_back:
+                self._held = (stamp_ns, serialized)
+                return Arrival.HELD
+            return self._take_in(stamp_ns, serialized)
+
+    def clock_went_back(self) -> None:
+        """Take the next image whose stamp goes back for the first of a new time."""
+        with self._lock:
+            self._clock_went_back = True
+
+    def _take_in(self, stamp_ns: int, serialized: bytes) -> Arrival:
+        verdict = self._sampler.judge(stamp_ns)
+        if verdict is Sampling.RESTARTED:
+            self._clock_went_back = False
+            self._images.clear()
+            self._on_restart()
+        if verdict in (Sampling.WANTED, Sampling.RESTARTED):
+            if len(self._images) == self._capacity:
+                self._images.popleft()
+                self.num_dropped += 1
+            self._images.append(WantedImage(stamp_ns, self._sampler.index, serialized))
+        return ARRIVALS[verdict]
 
     def take(self, count: int) -> list[WantedImage]:
         """Remove and return the oldest images, at most `count`."""
@@ -64,6 +117,8 @@ class ImageInbox:
         """Forget what waits and what was sampled."""
         with self._lock:
             self._images.clear()
+            self._held = None
+            self._clock_went_back = False
             self._sampler.reset()
 
     def set_frame_fps(self, frame_fps: float) -> None:

@@ -1,0 +1,93 @@
+"""Header stamps that loop, jump, stray, come late or not at all."""
+
+import pytest
+from rosgraph_msgs.msg import Clock
+
+from tests.ros.graph import S, errors_of
+from vlo_ros import msg
+from vlo_ros.ros.convert import image_message_of, to_time
+
+
+def test_a_looping_recording_starts_the_stream_afresh(graph, scenes, capfd):
+    graph.active_vlo()
+    capfd.readouterr()
+    for turn in range(3):
+        for index, scene in enumerate(scenes[:24:3]):
+            graph.send(scene, 100 * S + index * S // 2)
+            # The first one back is judged when the second shows that it is no stray.
+            num_judged = 8 * turn + (index + 1 if index or not turn else 0)
+            graph.wait_for(lambda least=num_judged: len(graph.heard('decision')) >= least)
+    graph.wait_for(lambda: any(status.resets == 2 for status in graph.heard('status')))
+    rounds = [graph.heard('decision')[start : start + 8] for start in (0, 8, 16)]
+    for later in rounds[1:]:  # two frames may have been judged in one forward
+        probabilities = [decision.silence_probability for decision in rounds[0]]
+        assert [d.silence_probability for d in later] == pytest.approx(probabilities, abs=1e-5)
+        assert [d.frame_index for d in later] == list(range(8))
+    (line,) = errors_of(capfd.readouterr())
+    assert 'stamps went back by more than a second' in line
+
+
+def test_one_stray_stamp_is_left_out_and_the_stream_goes_on(graph, scenes, capfd):
+    node = graph.active_vlo()
+    graph.show(scenes[:3])
+    capfd.readouterr()
+    graph.deliver(node, image_message_of(scenes[9], 7 * S, 'eye'))
+    graph.show(scenes[3:5], 102 * S)
+    assert [decision.frame_index for decision in graph.heard('decision')] == list(range(5))
+    statistics = node.cameras[0].statistics
+    assert (statistics.resets, statistics.frames_rejected) == (0, 1)
+    (line,) = errors_of(capfd.readouterr())
+    assert 'one stamp went back by more than a second and the next did not' in line
+
+
+def test_simulated_time_that_goes_back_vouches_for_the_first_image(graph, scenes):
+    node = graph.active_vlo(use_sim_time=True)
+    clock = graph.publisher('/clock', Clock)
+    for now_s in (500, 100):
+        clock.publish(Clock(clock=to_time(now_s * S)))
+        graph.wait_for(lambda now_s=now_s: node.get_clock().now().nanoseconds == now_s * S)
+        graph.show(scenes[:1], now_s * S)
+    assert node.cameras[0].statistics.resets == 1
+
+
+def test_stamps_that_jump_an_hour_ahead_change_nothing(graph, scenes, capfd):
+    graph.active_vlo()
+    capfd.readouterr()
+    graph.show(scenes[:4])
+    graph.show(scenes[4:8], start_ns=100 * S + 3600 * S)
+    assert [decision.frame_index for decision in graph.heard('decision')] == list(range(8))
+    assert not errors_of(capfd.readouterr())
+
+
+def test_images_a_little_late_are_left_out(graph, scenes, capfd):
+    node = graph.active_vlo()
+    graph.show(scenes[:2])
+    capfd.readouterr()
+    for step_back in (S // 10, S // 5):
+        graph.deliver(node, image_message_of(scenes[0], 100 * S + S // 2 - step_back, 'eye'))
+    assert node.cameras[0].statistics.frames_rejected == 2
+    (line,) = errors_of(capfd.readouterr())
+    assert 'late images are not judged' in line
+    graph.show(scenes[:2], 1000 * S)
+
+
+def test_two_cameras_on_one_topic_are_noticed_once(graph, scenes, capfd):
+    node = graph.active_vlo()
+    capfd.readouterr()
+    for index in range(6):
+        name = ('left', 'right')[index % 2]
+        graph.deliver(node, image_message_of(scenes[0], (100 + index) * S, name))
+    (line,) = errors_of(capfd.readouterr())
+    assert "'left'" in line and "'right'" in line and 'two cameras on one topic?' in line
+
+
+def test_a_camera_that_falls_silent_is_announced_and_comes_back(graph, scenes, capfd):
+    node = graph.active_vlo(stale_after=0.2)
+    graph.show(scenes[:1])
+    capfd.readouterr()
+    stale = msg.StreamStatus.STATE_STALE
+    graph.wait_for(lambda: any(status.state == stale for status in graph.heard('status')))
+    graph.deliver(node, image_message_of(scenes[1], 200 * S, 'eye'))
+    err = capfd.readouterr().err
+    assert err.count('no image for') == 1
+    assert err.count('images again') == 1
