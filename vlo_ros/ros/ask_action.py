@@ -1,8 +1,9 @@
-"""The action ~/ask: one question, its growing answer as feedback, its answer as result."""
+"""The action ~/ask: one query, its growing response as feedback, its response as result."""
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -16,11 +17,13 @@ from vlo_ros.ros.convert import to_ns
 from vlo_ros.ros.lanes import Lanes
 from vlo_ros.ros.query_desk import QueryDesk
 
+RESULT_TIMEOUT_S = 2.0
+
 
 class AskAction:
     """Serves ~/ask of one stream on top of its query desk.
 
-    The answer also appears on ~/response, like that to any query. Canceling a goal, or its
+    The response also appears on ~/response, like that to any query. Canceling a goal, or its
     timeout, stops the sentence if it is being decoded; the result then holds what was said.
     """
 
@@ -32,9 +35,9 @@ class AskAction:
         Args:
             node: The node.
             name: Of the action.
-            queries: Where questions go.
+            queries: Where queries go.
             lanes: The executor threads.
-            stop: Given a query_id, ends its answer, or takes the query back before it has begun.
+            stop: Given a query_id, ends its response, or refuses the query before it has begun.
         """
         self._node = node
         self._queries = queries
@@ -53,8 +56,16 @@ class AskAction:
         )
 
     def destroy(self) -> None:
-        """Withdraw the action."""
+        """Withdraw the action, once goals that were just refused have their results."""
+        end = time.monotonic() + RESULT_TIMEOUT_S
+        while (self._goals or self._has_unsent_results()) and time.monotonic() < end:
+            time.sleep(0.01)  # another executor thread sends them
         self._server.destroy()
+
+    def _has_unsent_results(self) -> bool:
+        # rclpy tells of this in no other way; destroying the server cancels these futures.
+        futures = getattr(self._server, '_result_futures', {})
+        return not all(future.done() for future in list(futures.values()))
 
     def has_goals(self) -> bool:
         """Whether anybody waits for an answer here."""

@@ -56,15 +56,32 @@ def surviving(node: Node, notices: Notices, callback: Callable[..., None]) -> Ca
     return run
 
 
-def make_lanes(node: Node, encode: Callable[[], None], decode: Callable[[], None]) -> Lanes:
-    """Build the lanes of `node`; `encode` and `decode` run whenever their lane is woken."""
+def make_lanes(
+    node: Node,
+    encode: Callable[[], None],
+    decode: Callable[[], None],
+    on_arrival: Callable[[], None],
+) -> Lanes:
+    """Build the lanes of `node`.
+
+    Args:
+        node: The node.
+        encode: Runs whenever the encode lane is woken.
+        decode: Runs whenever the decode lane is woken.
+        on_arrival: Called at once when the decode lane is woken, though it may be busy.
+    """
     wake_encode = node.create_guard_condition(encode, MutuallyExclusiveCallbackGroup())
     wake_decode = node.create_guard_condition(decode, MutuallyExclusiveCallbackGroup())
+
+    def wake_the_decoder() -> None:
+        on_arrival()
+        wake_decode.trigger()
+
     return Lanes(
         receive=MutuallyExclusiveCallbackGroup(),
         ask=MutuallyExclusiveCallbackGroup(),
         serve=node.default_callback_group,
         watch=MutuallyExclusiveCallbackGroup(),
         wake_encode=wake_encode.trigger,
-        wake_decode=wake_decode.trigger,
+        wake_decode=wake_the_decoder,
     )

@@ -34,6 +34,21 @@ class NodeConfig:
         le=1000,
     )
     encode_batch: int = setting(8, 'most images encoded in one forward', ge=1, le=256)
+    batch: bool = setting(True, 'what several cameras need next is done in one forward', live=True)
+    batch_wait: float = setting(
+        0.0,
+        'seconds that a frame waits for those of the other cameras, to be judged in one forward',
+        ge=0.0,
+        le=1.0,
+        live=True,
+    )
+    query_timeout: float = setting(
+        600.0,
+        'seconds after which a query is refused that no frame came to',
+        ge=0.1,
+        le=86400.0,
+        live=True,
+    )
     stale_after: float = setting(
         2.0, 'seconds without an image after which a camera is stale', ge=0.1, le=3600.0, live=True
     )

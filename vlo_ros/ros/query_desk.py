@@ -22,15 +22,24 @@ from vlo_ros.stream import Stream
 
 # A hundred people may ask at once, and none may be lost on the way.
 QUERIES = QoSProfile(depth=1000)
+INACTIVE = 'the node is not active'
 
 
-@dataclass(frozen=True)
+@dataclass
 class WaitingQuery:
-    """A query that was accepted and is not answered yet."""
+    """A query that was accepted and whose response has not ended yet.
+
+    Attributes:
+        query: The query.
+        means_now: It came without a stamp.
+        since: Monotonic s.
+        stop_reason: Why its response is to be stopped, '' while it is not.
+    """
 
     query: Query
-    since: float  # monotonic s
-    means_now: bool  # it came without a stamp
+    means_now: bool
+    since: float
+    stop_reason: str = ''
 
 
 class QueryDesk:
@@ -38,7 +47,9 @@ class QueryDesk:
 
     Attributes:
         is_open: Whether queries are accepted.
+        closed_reason: What a query is told while they are not.
         stale_after: Seconds that a query about the present waits for the next frame.
+        timeout: Seconds that any query waits at most.
     """
 
     def __init__(
@@ -54,7 +65,9 @@ class QueryDesk:
     ) -> None:
         """Subscribe to `topic` with the desk closed; `newest_image_ns` tells the camera's time."""
         self.is_open = False
+        self.closed_reason = INACTIVE
         self.stale_after = 2.0
+        self.timeout = 600.0
         self._node = node
         self._stream = stream
         self._lanes = lanes
@@ -95,9 +108,9 @@ class QueryDesk:
         query_id = query_id or f'q{next(self._numbers)}'
         query = Query(stamp_ns or self._now_on_camera_ns(), text, query_id)
         with self._lock:
-            refusal = self._put(query) if self.is_open else 'the node is not active'
+            refusal = self._put(query) if self.is_open else self.closed_reason
             if refusal is None:
-                self._waiting.append(WaitingQuery(query, time.monotonic(), not stamp_ns))
+                self._waiting.append(WaitingQuery(query, not stamp_ns, time.monotonic()))
         if refusal is None:
             self._lanes.wake_decode()
         else:
@@ -111,15 +124,15 @@ class QueryDesk:
             self._notices.failure('query', 'reading a query failed', error)
             return f'the query could not be read: {one_line(error)}'
 
-    def withdraw(self, query_id: str, reason: str) -> bool:
-        """Refuse a query that still waits; False when its answer has begun or ended."""
-        with self._lock:
-            waiting = next((w for w in self._waiting if w.query.query_id == query_id), None)
-        if waiting is None or not self._stream.withdraw(waiting.query):
-            return False
-        self.settle(waiting.query)
-        self._refuse(waiting.query, reason)
-        return True
+    def stop(self, query_id: str, reason: str) -> None:
+        """Refuse a query that still waits, or have its own response stopped, and no other."""
+        for waiting in self._all_waiting():
+            if waiting.query.query_id == query_id and not self._withdraw(waiting, reason):
+                waiting.stop_reason = reason  # the decode lane asks after its next token
+
+    def why_stopped(self, query: Query) -> str:
+        """Why the response to a query is to be stopped, '' when it is not."""
+        return next((w.stop_reason for w in self._all_waiting() if w.query is query), '')
 
     def settle(self, query: Query) -> None:
         """Take a query that was answered off the list."""
@@ -127,26 +140,46 @@ class QueryDesk:
             self._waiting = [waiting for waiting in self._waiting if waiting.query is not query]
 
     def refuse_all(self, reason: str) -> None:
-        """Tell everybody who waits that there will be no answer."""
-        with self._lock:
-            refused, self._waiting = self._waiting, []
-        for waiting in refused:
-            self._stream.withdraw(waiting.query)  # it may have come after a reset
-            self._refuse(waiting.query, reason)
+        """Tell everybody who waits that there will be no answer. For the decode lane.
+
+        Nobody is off the list before being told.
+        """
+        for waiting in self._all_waiting():
+            if not self._withdraw(waiting, reason):  # it was taken, and what took it failed
+                self._refuse(waiting.query, reason)
+                self.settle(waiting.query)
+
+    def refuse_late(self) -> None:
+        """Refuse queries that have waited too long."""
+        for waiting in self._all_waiting():
+            if time.monotonic() - waiting.since > self.timeout:
+                line = f'no frame with its stamp or a later one came within {self.timeout:.7g} s'
+                self._withdraw(waiting, line)
 
     def is_overdue(self, is_stale: bool) -> bool:
-        """Whether the oldest query should be answered without a frame behind it.
+        """Whether a query should be answered without a frame behind it.
 
         Args:
             is_stale: No images come. Otherwise a query with a stamp waits for its frame, however
                 slowly a recording is replayed.
         """
-        with self._lock:
-            oldest = self._waiting[0] if self._waiting else None
-        if oldest is None or not (oldest.means_now or is_stale):
-            return False
         patience = max(self.stale_after, 2 / self._stream.config.frame_fps)
-        return time.monotonic() - oldest.since > patience
+        return any(
+            (waiting.means_now or is_stale) and time.monotonic() - waiting.since > patience
+            for waiting in self._all_waiting()
+        )
+
+    def _all_waiting(self) -> list[WaitingQuery]:
+        with self._lock:
+            return list(self._waiting)
+
+    def _withdraw(self, waiting: WaitingQuery, reason: str) -> bool:
+        """Refuse a query that was not taken yet; False when it was."""
+        if not self._stream.withdraw(waiting.query):
+            return False
+        self._refuse(waiting.query, reason)
+        self.settle(waiting.query)
+        return True
 
     @property
     def has_waiting(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -36,7 +37,10 @@ class Reporter:
         array = DiagnosticArray()
         array.header.stamp = now
         cameras = list(node.cameras)
-        self._follow(cameras)
+        names = [camera.name for camera in cameras]
+        if not cameras and node.failure:  # no stream is there to say so
+            names = list(node.settings.cameras or ('',))
+        self._follow(set(names))
         for camera in cameras:
             model = node.model
             status = status_of(camera, node.settings.model, str(model.device) if model else '')
@@ -44,8 +48,13 @@ class Reporter:
             self._statuses[camera.name].publish(status)
             name = f'{node.get_fully_qualified_name()}: {camera.name or "image"}'
             share = self._dropped_share(camera)
-            array.status.append(diagnose(name, status, node.settings, share))
+            diagnosis = diagnose(name, status, node.settings, share)
+            joined = str(camera.statistics.forwards_joined)
+            diagnosis.values.append(KeyValue(key='forwards_joined', value=joined))
+            array.status.append(diagnosis)
         if not cameras:
+            for name in names:
+                self._publish_failure(name, now)
             array.status.append(
                 DiagnosticStatus(
                     level=DiagnosticStatus.ERROR if node.failure else DiagnosticStatus.OK,
@@ -55,9 +64,17 @@ class Reporter:
             )
         self._diagnostics.publish(array)
 
-    def _follow(self, cameras: list[CameraStream]) -> None:
-        """Have a status topic for each camera, and for no other."""
-        names = {camera.name for camera in cameras}
+    def _publish_failure(self, name: str, now: Time) -> None:
+        status = msg.StreamStatus(
+            state=msg.StreamStatus.STATE_FAILED,
+            model=self._node.settings.model,
+            last_error=self._node.failure,
+        )
+        status.header.stamp = now
+        self._statuses[name].publish(status)
+
+    def _follow(self, names: set[str]) -> None:
+        """Have a status topic for each of `names`, and for no other."""
         for name in self._statuses.keys() - names:
             self._node.destroy_publisher(self._statuses.pop(name))
             self._seen.pop(name, None)

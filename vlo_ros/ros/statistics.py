@@ -70,6 +70,8 @@ class StreamStatistics:
         self.queries_rejected = 0
         self.responses = 0
         self.resets = 0
+        self.forwards_joined = 0  # done as one with another camera's
+        self.failures_in_a_row = 0  # forwards that failed since a frame was judged
         self.received = Rate()
         self.judged = Rate()
         self.decision_latency = Latency()
@@ -83,6 +85,12 @@ class StreamStatistics:
         self.frames_received += 1
         self.received.count()
         self.last_image_at = time.monotonic()
+
+    def frame_judged(self) -> None:
+        """Count one decision."""
+        self.frames_judged += 1
+        self.judged.count()
+        self.failures_in_a_row = 0
 
     def seconds_without_image(self) -> float:
         """Since the last image, or since activation when there was none."""

@@ -45,7 +45,7 @@ def status_of(camera: CameraStream, model_name: str, device: str) -> msg.StreamS
         resets=counts.resets,
         model=model_name,
         device=device,
-        last_error=camera.notices.last,
+        last_error=camera.failure or camera.notices.last,
     )
     status.header.frame_id = camera.images.frame_id
     for name in ('decision', 'first_token', 'publish'):
@@ -61,9 +61,11 @@ def num_dropped(camera: CameraStream) -> int:
 
 
 def _state_of(camera: CameraStream) -> int:
+    if camera.failure:
+        return msg.StreamStatus.STATE_FAILED
     if not camera.is_open:
         return msg.StreamStatus.STATE_INACTIVE
-    if camera.is_speaking:
+    if camera.judge.is_speaking:
         return msg.StreamStatus.STATE_RESPONDING
     if camera.is_stale:
         return msg.StreamStatus.STATE_STALE
@@ -83,6 +85,7 @@ def diagnose(
     """
     latency = status.decision_latency_p95
     findings = [
+        (ERROR, 'failed') if status.state == msg.StreamStatus.STATE_FAILED else None,
         (ERROR, 'no images') if status.state == msg.StreamStatus.STATE_STALE else None,
         _above(latency, config.warn_latency, config.error_latency, 'decisions {:.1f} s late'),
         _above(

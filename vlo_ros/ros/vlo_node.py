@@ -2,7 +2,7 @@
 
     image -> ImageInput.on_image          receive lane   keeps what frame_fps wants
           -> CameraStream.encode_some     encode lane    message -> RGB -> frame tokens -> backlog
-          -> CameraStream.take_turn       decode lane    backlog -> decision, response
+          -> DecodeLane, Judge            decode lane    backlog -> decision, response
           -> StreamPublishers             response, response/partial, decision
 
 `configure` loads weights and warms up, `activate` opens the gate, `deactivate` stops a sentence
@@ -16,6 +16,7 @@ import functools
 import gc
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +31,8 @@ from std_srvs.srv import Trigger as TriggerService
 
 from vlo_ros.checkpoint import VloModel, load_model
 from vlo_ros.errors import VloError
-from vlo_ros.ros.camera_stream import CameraStream
+from vlo_ros.ros.camera_stream import RESET_TIMEOUT_S, CameraStream
+from vlo_ros.ros.decode_lane import DecodeLane
 from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.lanes import NUM_THREADS, make_lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
@@ -96,10 +98,14 @@ class VloNode(LifecycleNode):
         super().__init__('vlo', **options)
         self._encoding = threading.Lock()
         self._decoding = threading.Lock()
+        self._decode_lane = DecodeLane()
         self._watching = threading.Lock()
         notices = Notices(self.get_logger())
         self._lanes = make_lanes(
-            self, surviving(self, notices, self._encode), surviving(self, notices, self._decode)
+            self,
+            surviving(self, notices, self._encode),
+            surviving(self, notices, self._decode),
+            self._decode_lane.arrived.set,
         )
         self.parameters = NodeParameters(self, self._on_live_change)
         self._reporter = Reporter(self)
@@ -118,8 +124,8 @@ class VloNode(LifecycleNode):
     @transition
     def on_configure(self) -> None:
         """Load the weights, run them once, join the graph."""
+        self._take_settings()
         config = self.parameters.load()
-        self.settings = self.parameters.node_config()
         self.get_logger().info(f'loading {self.settings.model}')
         self.model = load_model(config.model)
         stream_config = self.parameters.load().stream  # some were set while weights were read
@@ -145,7 +151,9 @@ class VloNode(LifecycleNode):
     @transition
     def on_deactivate(self) -> None:
         """Close the gate; sentences stop between two tokens."""
-        self.close_gate()
+        self._close_gate()
+        with self._encoding, self._decoding:
+            self._drain()
 
     @transition
     def on_cleanup(self) -> None:
@@ -161,18 +169,11 @@ class VloNode(LifecycleNode):
         """Whatever failed has let go already: the node is unconfigured again."""
         return SUCCESS
 
-    def close_gate(self) -> None:
-        """Let nothing in and bring what was begun to an end."""
-        for camera in self.cameras:
-            camera.close()
-        with self._encoding, self._decoding:
-            for camera in self.cameras:
-                camera.drain()
-
     def let_go(self) -> None:
         """Leave the graph and free weights and caches."""
-        self.close_gate()
-        with self._watching:
+        self._close_gate()
+        with self._encoding, self._decoding, self._watching:
+            self._drain()
             while self.cameras:
                 self.cameras.pop().destroy()
         if self._reset_all is not None:
@@ -184,18 +185,39 @@ class VloNode(LifecycleNode):
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # other programs may have the memory now
 
+    def _close_gate(self) -> None:
+        """Let nothing in. Before waiting for the lanes: it ends what they are in the middle of."""
+        for camera in self.cameras:
+            camera.close()
+
+    def _drain(self) -> None:
+        """Bring what was begun to an end, while both lanes are held still."""
+        for camera in self.cameras:
+            camera.drain()
+
     # -- lanes -----------------------------------------------------------------------------
 
     def _encode(self) -> None:
-        with self._encoding:
+        def encode() -> None:
             while any([camera.encode_some() for camera in self.cameras]):
                 pass
 
+        self._run_lane('encoding', self._encoding, encode)
+
     def _decode(self) -> None:
-        """Let the cameras take turns, one outcome each: none waits for another's sentence."""
-        with self._decoding:
-            while any([camera.take_turn() for camera in self.cameras]):
-                pass
+        self._run_lane(
+            'judging', self._decoding, lambda: self._decode_lane.run(list(self.cameras))
+        )
+
+    def _run_lane(self, what: str, lane: threading.Lock, run: Callable[[], None]) -> None:
+        """Do all that is due in a lane; if the lane itself breaks, no camera can go on."""
+        with lane:
+            try:
+                run()
+            except Exception as error:
+                for camera in self.cameras:
+                    camera.give_up(what, error)
+                raise
 
     def _report(self) -> None:
         with self._watching:
@@ -206,12 +228,23 @@ class VloNode(LifecycleNode):
     # -- requests --------------------------------------------------------------------------
 
     def _on_live_change(self, changes: dict[str, Any]) -> None:
-        self.settings = self.parameters.node_config()
+        self._take_settings()
         for camera in self.cameras:
             camera.configure(self.settings, changes)
 
+    def _take_settings(self) -> None:
+        self.settings = self.parameters.node_config()
+        self._decode_lane.is_joined = self.settings.batch
+        self._decode_lane.wait_s = self.settings.batch_wait
+
     def _on_reset_all(self, request, response: TriggerService.Response) -> TriggerService.Response:
-        busy = [camera.name for camera in self.cameras if not camera.reset()]
+        tickets = [(camera, camera.ask_reset()) for camera in self.cameras]
+        end = time.monotonic() + RESET_TIMEOUT_S
+        busy = [
+            camera.name
+            for camera, ticket in tickets
+            if not camera.wait_reset(ticket, max(end - time.monotonic(), 0.0))
+        ]
         response.success = not busy
         response.message = f'still busy: {", ".join(busy)}' if busy else ''
         return response
