@@ -27,7 +27,7 @@ from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S, Frame, Query
 from vlo_ros.image_message import to_rgb
 from vlo_ros.message_definitions import DECISION, RESPONSE, message_types
-from vlo_ros.overlay import Overlay, draw_overlay
+from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
 from vlo_ros.replay import ReplayEvent, replay
 from vlo_ros.sampling import Sampler
 from vlo_ros.sources.bag import BagRecording, header_stamp
@@ -37,7 +37,6 @@ STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 VERDICTS = {'silent': 0, 'respond': 1, 'query': 2}  # Decision.VERDICT_*
 STATES = {'eos': 1, 'length': 2}  # Response.STATE_*
 JPEG_QUALITY = 85
-CAPTION_S = 5.0  # a caption stays in the picture this long
 FORMAT_VERSION = 9
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 LEAST_WIDTH = 480
 MOST_HEIGHT = 1080
 MAX_LINES = 3
+CAPTION_S = 5.0  # a caption stays in the picture this long
 SAMPLE = 'What a line of some words is wide: MAW 0123'
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, GREY, CYAN, BLUE, ORANGE = (

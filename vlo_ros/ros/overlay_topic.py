@@ -11,11 +11,12 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 
 from vlo_ros import msg
-from vlo_ros.overlay import Overlay, draw_overlay
+from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
 from vlo_ros.ros.convert import NS_PER_S, image_message_of, to_ns
 
 # Frames kept until they are judged, and only while somebody watches.
 KEPT_FRAMES = 32
+CAPTION_NS = round(CAPTION_S * NS_PER_S)
 
 
 class OverlayTopic:
@@ -25,7 +26,7 @@ class OverlayTopic:
         """Create the publisher; nothing is kept or drawn while nobody subscribes."""
         self._node = node
         self._frames: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
-        self._caption = ''
+        self._caption, self._said_ns = '', 0
         self._publisher = node.create_publisher(
             Image,
             topic,
@@ -60,7 +61,7 @@ class OverlayTopic:
         picture = draw_overlay(
             image_HWC,
             Overlay(
-                caption=self._caption,
+                caption=self._caption if 0 <= stamp_ns - self._said_ns <= CAPTION_NS else '',
                 p_silence=decision.silence_probability,
                 silence_threshold=decision.silence_threshold,
                 latency_s=latency if abs(latency) < 3600 else None,
@@ -70,6 +71,6 @@ class OverlayTopic:
         self._publisher.publish(image_message_of(picture, stamp_ns, decision.header.frame_id))
 
     def on_response(self, response: msg.Response) -> None:
-        """Let the next pictures carry what was said."""
+        """Let the next pictures carry what was said, for a while of the camera's time."""
         if response.text:
-            self._caption = response.text
+            self._caption, self._said_ns = response.text, to_ns(response.header.stamp)
