@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from vlo_ros.errors import CheckpointError, one_line
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 ADAPTER_FILE = 'adapter_model.safetensors'
 PEFT_PREFIX = 'base_model.model.'
@@ -42,6 +44,9 @@ def attach_adapter(model: Any, folder: Path, *, trainable: bool = False) -> Peft
     Raises:
         CheckpointError: The adapter is missing, damaged or was made for another base.
     """
+    # Here, not above: it takes seconds, and weights that are merged already do without.
+    from peft import PeftModel, get_peft_model_state_dict
+
     path = folder / ADAPTER_FILE
     if not path.exists():
         hint = (
