@@ -8,17 +8,13 @@ from pathlib import Path
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
-    EmitEvent,
     OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
-from launch.events import matches_action
+from launch.event_handlers import OnProcessStart
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
+from launch_ros.actions import LifecycleNode, Node
 
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
 
@@ -31,12 +27,14 @@ ARGUMENTS = {
     'threshold': ('', 'silence threshold, 0 to 1; empty leaves it to the model'),
     'use_sim_time': ('false', 'follow /clock, as when a bag is replayed with --clock'),
     'autostart': ('true', 'configure and activate; false leaves that to a lifecycle manager'),
+    'respawn': ('true', 'start the node again when its process ends'),
     'large_data': (
         'false',
         'true lets Fast DDS pass large best-effort images; the camera must run with the same '
         'FASTDDS_BUILTIN_TRANSPORTS',
     ),
 }
+RESPAWN_DELAY_S = 1.0
 # Images above 0.5 MB are nearly all lost on the default transport of Fast DDS.
 LARGE_DATA = 'LARGE_DATA?max_msg_size=2MB&sockets_size=2MB&non_blocking=true'
 
@@ -60,34 +58,31 @@ def start(context):
         parameters=[given['params'], parameters],
         remappings=[('image', given['image'])],
         output='screen',
+        respawn=given['respawn'].lower() == 'true',
+        respawn_delay=RESPAWN_DELAY_S,
     )
     actions = [node]
+    if given['autostart'].lower() == 'true':
+        actions.insert(0, autostart(node))  # first, or the start of the node is missed
     if given['large_data'].lower() == 'true':
         actions.insert(0, SetEnvironmentVariable('FASTDDS_BUILTIN_TRANSPORTS', LARGE_DATA))
-    if given['autostart'].lower() == 'true':
-        actions += autostart(node)
     return actions
 
 
 def autostart(node):
-    """Configure `node`, and activate it once it is configured."""
+    """Have `node` configured and activated whenever its process starts."""
 
-    def change(transition_id):
-        return EmitEvent(
-            event=ChangeState(
-                lifecycle_node_matcher=matches_action(node), transition_id=transition_id
+    def bring_up(event, context):
+        return [
+            Node(
+                package='vlo_ros',
+                executable='bring_up',
+                arguments=['--node', node.node_name],
+                output='screen',
             )
-        )
+        ]
 
-    activate = RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node,
-            start_state='configuring',
-            goal_state='inactive',
-            entities=[change(Transition.TRANSITION_ACTIVATE)],
-        )
-    )
-    return [activate, change(Transition.TRANSITION_CONFIGURE)]
+    return RegisterEventHandler(OnProcessStart(target_action=node, on_start=bring_up))
 
 
 def generate_launch_description():

@@ -45,6 +45,17 @@ def graph():
     graph.close()
 
 
+@pytest.fixture
+def measured(request):
+    """Note a figure of this test, for docs/reliability.md: in its report and in its output."""
+
+    def note(name, value):
+        request.node.user_properties.append((name, value))
+        print(f'measured: {name}: {value}')
+
+    return note
+
+
 @pytest.fixture(scope='session')
 def scenes():
     """Frames (N, H, W, 3) of the test model's world: scene, event, noise = 6 x 4 x 6."""

@@ -1,7 +1,7 @@
 """A stand-in for the few names of launch and launch_ros that our launch files use.
 
 The wheels carry no launch. This is not it: it resolves arguments, collects the processes with the
-argv that the real one builds, and knows the two lifecycle events. Tests alone use it.
+argv that the real one builds, and knows what follows the start of a process. For tests alone.
 """
 
 import contextlib
@@ -76,16 +76,24 @@ class IncludeLaunchDescription:
 class Node:
     package: str
     executable: str
-    name: str
+    name: str = ''
     namespace: object = ''
     parameters: list = field(default_factory=list)
     remappings: list = field(default_factory=list)
+    arguments: list = field(default_factory=list)
     output: str = 'log'
+    respawn: bool = False
+    respawn_delay: float = 0.0
+    node_name: str = field(default='', init=False)  # known once it was run
 
     def run(self, context):
-        argv = [self.executable, '--ros-args', '-r', f'__node:={self.name}']
-        if namespace := resolve(self.namespace, context):
-            argv += ['-r', f'__ns:={namespace if namespace[0] == "/" else "/" + namespace}']
+        argv = [self.executable, *self.arguments, '--ros-args']
+        if self.name:
+            argv += ['-r', f'__node:={self.name}']
+        namespace = '/' + str(resolve(self.namespace, context)).strip('/')
+        if namespace != '/':
+            argv += ['-r', f'__ns:={namespace}']
+        self.node_name = f'{namespace.rstrip("/")}/{self.name}'
         for parameters in self.parameters:
             argv += ['--params-file', self._file_of(parameters, context)]
         for source, target in self.remappings:
@@ -106,35 +114,15 @@ class LifecycleNode(Node):
     pass
 
 
-def matches_action(action):
-    return action
-
-
 @dataclass
-class ChangeState:
-    lifecycle_node_matcher: object
-    transition_id: int
-
-
-@dataclass
-class EmitEvent:
-    event: ChangeState
-
-    def run(self, context):
-        context.transitions.append((self.event.lifecycle_node_matcher, self.event.transition_id))
-
-
-@dataclass
-class OnStateTransition:
-    target_lifecycle_node: object
-    start_state: str
-    goal_state: str
-    entities: list
+class OnProcessStart:
+    target_action: Node
+    on_start: object
 
 
 @dataclass
 class RegisterEventHandler:
-    handler: OnStateTransition
+    handler: OnProcessStart
 
     def run(self, context):
         context.handlers.append(self.handler)
@@ -144,20 +132,16 @@ MODULES = {
     'launch': (LaunchDescription,),
     'launch.actions': (
         DeclareLaunchArgument,
-        EmitEvent,
         IncludeLaunchDescription,
         OpaqueFunction,
         RegisterEventHandler,
         SetEnvironmentVariable,
     ),
-    'launch.events': (matches_action,),
+    'launch.event_handlers': (OnProcessStart,),
     'launch.substitutions': (LaunchConfiguration,),
     'launch.launch_description_sources': (PythonLaunchDescriptionSource,),
     'launch_ros': (),
     'launch_ros.actions': (Node, LifecycleNode),
-    'launch_ros.event_handlers': (OnStateTransition,),
-    'launch_ros.events': (),
-    'launch_ros.events.lifecycle': (ChangeState,),
 }
 
 
@@ -167,15 +151,13 @@ class Context:
 
     Attributes:
         processes: (node, argv, environment) in order.
-        transitions: (node, transition id) asked for at the start.
-        handlers: What to do when a node has changed its state.
+        handlers: What to do when a process has started.
     """
 
     folder: Path
     arguments: dict
     environment: dict = field(default_factory=dict)
     processes: list = field(default_factory=list)
-    transitions: list = field(default_factory=list)
     handlers: list = field(default_factory=list)
 
 

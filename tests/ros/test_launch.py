@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from lifecycle_msgs.msg import Transition
 
 from tests.ros import launch_standin
 from tests.ros.graph import TINY_MODEL
-from tests.ros.processes import change_state, process, state_of
+from tests.ros.processes import START_S, process, state_of
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
 
@@ -27,6 +26,17 @@ def parameters_of(argv):
 
 def remappings_of(argv):
     return [rule for flag, rule in itertools.pairwise(argv) if flag == '-r']
+
+
+def bring_up_of(context):
+    """Argv of what launch starts beside the node, each time that the node starts."""
+    (handler,) = context.handlers
+    with launch_standin.standing_in():
+        actions = handler.on_start(None, context)
+    following = launch_standin.Context(context.folder, {})
+    launch_standin.run_all(actions, following)
+    ((_, argv, _),) = following.processes
+    return argv
 
 
 def executable(name):
@@ -46,11 +56,10 @@ def test_defaults_configure_and_activate_one_node(tmp_path):
     assert parameters['use_sim_time'] is False
     assert 'silence_threshold' not in parameters
     assert environment == {}
-    assert context.transitions == [(node, Transition.TRANSITION_CONFIGURE)]
+    assert node.respawn
     (handler,) = context.handlers
-    assert (handler.start_state, handler.goal_state) == ('configuring', 'inactive')
-    (emit,) = handler.entities
-    assert emit.event.transition_id == Transition.TRANSITION_ACTIVATE
+    assert handler.target_action is node
+    assert bring_up_of(context)[:3] == ['bring_up', '--node', '/vlo']
 
 
 def test_every_argument_arrives(tmp_path):
@@ -67,9 +76,10 @@ def test_every_argument_arrives(tmp_path):
         threshold='0.5',
         use_sim_time='true',
         autostart='false',
+        respawn='false',
         large_data='true',
     )
-    ((_, argv, environment),) = context.processes
+    ((node, argv, environment),) = context.processes
     assert remappings_of(argv) == ['__node:=vlo', '__ns:=/robot', 'image:=/camera/image_raw']
     assert parameters_of(argv) == {
         'model': 'my.yaml',
@@ -79,7 +89,8 @@ def test_every_argument_arrives(tmp_path):
         'use_sim_time': True,
     }
     assert environment['FASTDDS_BUILTIN_TRANSPORTS'].startswith('LARGE_DATA')
-    assert context.transitions == context.handlers == []
+    assert context.handlers == []
+    assert not node.respawn
 
 
 def test_demo_starts_a_camera_and_the_node(tmp_path):
@@ -89,7 +100,7 @@ def test_demo_starts_a_camera_and_the_node(tmp_path):
     assert parameters_of(camera)['source'] == 'kitchen.mcap'
     assert parameters_of(vlo)['model'] == 'bundled'
     assert environment['FASTDDS_BUILTIN_TRANSPORTS'].startswith('LARGE_DATA')
-    assert len(context.transitions) == 1
+    assert bring_up_of(context)[:3] == ['bring_up', '--node', '/vlo']
 
 
 def test_what_demo_comes_to_runs_and_speaks(graph, scenes, tmp_path):
@@ -109,12 +120,10 @@ def test_what_demo_comes_to_runs_and_speaks(graph, scenes, tmp_path):
         process(camera, tmp_path / 'camera.log', **environment) as camera_process,
         process(vlo, tmp_path / 'vlo.log', **environment) as vlo_process,
     ):
-        for _, transition_id in context.transitions:
-            assert change_state(graph, 'vlo', transition_id)
-        for handler in context.handlers:
-            assert state_of(graph, 'vlo') == handler.goal_state
-            for emit in handler.entities:
-                assert change_state(graph, 'vlo', emit.event.transition_id)
+        bring_up = bring_up_of(context)
+        bring_up[0] = executable(bring_up[0])
+        with process(bring_up, tmp_path / 'bring_up.log') as bring_up_process:
+            assert bring_up_process.wait(START_S) == 0, (tmp_path / 'vlo.log').read_text()
         assert state_of(graph, 'vlo') == 'active'
         response = graph.wait_for(lambda: graph.heard('response'))[0]
         assert response.header.frame_id == 'camera'

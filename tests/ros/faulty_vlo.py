@@ -1,0 +1,42 @@
+"""The node `vlo` with faults that a test brings about from outside.
+
+    VLO_TEST_FAULTS=FOLDER python -m tests.ros.faulty_vlo --ros-args ...
+
+Before every forward of the language model it looks for files in FOLDER:
+
+    no_memory   torch.OutOfMemoryError, once: the file is taken away
+    slow        the forward takes as many seconds longer as the file says
+    leak        as many bytes as the file says are never let go of again
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from vlo_ros.language_model import LanguageModel
+from vlo_ros.ros.vlo_node import main
+
+FOLDER = Path(os.environ['VLO_TEST_FAULTS'])
+forward = LanguageModel.forward
+leaked = []
+
+
+def faulty_forward(self, segments):
+    """Do as the files say, then as ever."""
+    for path in FOLDER.iterdir():
+        if path.name == 'no_memory':
+            path.unlink()
+            raise torch.OutOfMemoryError('CUDA out of memory')
+        if path.name == 'slow':
+            time.sleep(float(path.read_text()))
+        elif path.name == 'leak':
+            leaked.append(b'x' * int(path.read_text()))
+    return forward(self, segments)
+
+
+if __name__ == '__main__':
+    LanguageModel.forward = faulty_forward
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""Bad days of cameras: a camera process, a node process and this one that watches; real DDS."""
+
+import time
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from sensor_msgs.msg import Image
+
+from tests.ros.graph import TINY_MODEL, Graph, S
+from tests.ros.live_vlo import DOWN, UP, ScriptedCamera, live_vlo
+from tests.ros.processes import START_S, node_argv, process
+from vlo_ros import msg
+from vlo_ros.ros.convert import to_ns
+from vlo_ros.sampling import Sampler, Sampling
+
+FRAMES = TINY_MODEL.parent / 'frames.npz'
+CAPACITY = 32
+
+
+@pytest.fixture(scope='module')
+def graph():
+    graph = Graph()
+    yield graph
+    graph.close()
+
+
+@pytest.fixture(scope='module')
+def node(graph, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('vlo')
+    parameters = {
+        'inbox_images': 64,  # more than a test sends at once, except a flood
+        'backlog_frames': CAPACITY,
+        'max_new_tokens': 4,
+        'stale_after': 1.0,
+    }
+    with live_vlo(graph, folder, **parameters) as vlo:
+        yield vlo
+
+
+@pytest.fixture
+def vlo(node):
+    node.fresh()
+    return node
+
+
+@pytest.fixture(scope='module')
+def camera(graph):
+    camera = ScriptedCamera(graph)
+    yield camera
+    camera.end()
+
+
+def every(start_ns, fps, number, **fields):
+    """Orders of `number` images at `fps`."""
+    return [{'stamp_ns': start_ns + round(n * S / fps), **fields} for n in range(number)]
+
+
+def changes(before, after):
+    """What happened between two statuses, by counter."""
+    return {
+        name: getattr(after, name) - getattr(before, name)
+        for name in (
+            'frames_received',
+            'frames_judged',
+            'frames_skipped',
+            'frames_dropped',
+            'frames_rejected',
+            'resets',
+        )
+    }
+
+
+def is_accounted_for(before, status, number):
+    """Whether `number` images have come and the end of each is counted."""
+    change = changes(before, status)
+    ended = sum(change[f'frames_{end}'] for end in ('judged', 'skipped', 'dropped', 'rejected'))
+    return change['frames_received'] == ended == number
+
+
+def wait_for_decisions(graph, number):
+    decisions = graph.heard('decision')
+    graph.wait_for(lambda: len(decisions) >= number)
+    return list(decisions)
+
+
+def test_a_killed_camera_is_noticed_and_its_successor_watched(graph, vlo, tmp_path, measured):
+    argv = node_argv('camera', graph.namespace, source=FRAMES, fps=10.0, stamps='now', loop=True)
+    diagnostics = graph.listen('/diagnostics', DiagnosticArray)
+    images = graph.listen('image', Image)
+    before = vlo.status()
+    with process(argv, tmp_path / 'first.log') as first:
+        graph.wait_for(lambda: len(graph.heard('decision')) >= 3, START_S)
+        num_lines = len(vlo.complaints())
+        first.kill()
+        killed_at = time.monotonic()
+        vlo.status(lambda status: status.state == msg.StreamStatus.STATE_STALE)
+        measured('noticed after s', round(time.monotonic() - killed_at, 1))
+    name = f'{graph.namespace}/vlo: image'
+    graph.wait_for(
+        lambda: any(
+            (found.name, found.level) == (name, DiagnosticStatus.ERROR)
+            for array in diagnostics
+            for found in array.status
+        )
+    )
+    num_before = len(graph.heard('decision'))
+    images.clear()
+    with process(argv, tmp_path / 'second.log'):
+        graph.wait_for(lambda: images, START_S)
+        came_back_at = time.monotonic()
+        decisions = wait_for_decisions(graph, num_before + 1)
+        measured('watched again after s', round(time.monotonic() - came_back_at, 1))
+        after = vlo.status(lambda status: status.state != msg.StreamStatus.STATE_STALE)
+    # The same stream goes on: nothing was forgotten, no frame was judged twice.
+    assert [decision.frame_index for decision in decisions] == list(range(len(decisions)))
+    assert changes(before, after)['resets'] == 0
+    assert sum('no image for' in line for line in vlo.complaints()[num_lines:]) == 1
+
+
+def test_resolution_and_encoding_may_change_from_image_to_image(graph, vlo, camera, measured):
+    kinds = [
+        {'encoding': 'rgb8', 'size': [64, 48]},
+        {'encoding': 'bgr8', 'size': [320, 240]},
+        {'encoding': 'mono8', 'size': [1, 1]},
+        {'encoding': 'bayer_rggb8', 'size': [128, 96]},
+        {'encoding': 'yuv422_yuy2', 'size': [62, 46]},
+        {'encoding': 'rgba8', 'size': [640, 480]},
+    ]
+    orders = every(vlo.start_ns, 2.0, 24)
+    for number, order in enumerate(orders):
+        order |= kinds[number % len(kinds)]
+    before = vlo.status()
+    camera.send(orders)
+    decisions = wait_for_decisions(graph, len(orders))
+    assert [to_ns(decision.header.stamp) for decision in decisions] == [
+        order['stamp_ns'] for order in orders
+    ]
+    after = vlo.status(lambda status: is_accounted_for(before, status, len(orders)))
+    change = changes(before, after)
+    measured('changes', len(orders) - 1)
+    measured('judged', change['frames_judged'])
+    assert change['frames_judged'] == len(orders)
+    assert not (change['frames_rejected'] or change['frames_dropped'] or change['resets'])
+
+
+def test_five_times_the_promised_rate_changes_nothing(graph, vlo, camera, measured):
+    """What frame_fps does not want is let go of by its stamp; what it wants is all judged."""
+    orders = every(vlo.start_ns, 10.0, 20)
+    orders += every(vlo.start_ns + 2 * S, 50.0, 200)
+    sampler = Sampler(2.0)
+    wanted = [
+        order['stamp_ns']
+        for order in orders
+        if sampler.judge(order['stamp_ns']) is Sampling.WANTED
+    ]
+    before = vlo.status()
+    camera.send(orders)
+    decisions = wait_for_decisions(graph, len(wanted))
+    after = vlo.status(lambda status: is_accounted_for(before, status, len(orders)))
+    assert [to_ns(decision.header.stamp) for decision in decisions] == wanted
+    change = changes(before, after)
+    measured('received', change['frames_received'])
+    measured('judged', change['frames_judged'])
+    assert (change['frames_dropped'], change['frames_rejected']) == (0, 0)
+
+
+def test_a_flood_that_is_all_wanted_is_bounded_and_every_image_is_accounted_for(
+    graph, vlo, camera, measured
+):
+    vlo.set(frame_fps=120.0)
+    try:
+        vlo.plant('slow', 0.02)
+        before = vlo.status()
+        camera.send(every(vlo.start_ns, 120.0, 300))
+        after = vlo.status(lambda status: is_accounted_for(before, status, 300))
+    finally:
+        vlo.set(frame_fps=2.0)
+    change = changes(before, after)
+    measured('judged', change['frames_judged'])
+    measured('dropped and counted', change['frames_dropped'])
+    assert change['frames_dropped'] > 0
+    assert max(status.backlog_frames for status in graph.heard('status')) <= CAPACITY
+    decisions = wait_for_decisions(graph, change['frames_judged'])
+    stamps = [to_ns(decision.header.stamp) for decision in decisions]
+    assert stamps == sorted(stamps)
+    assert stamps[-1] == vlo.start_ns + round(299 * S / 120)  # the newest is never what is dropped
+
+
+GARBAGE = [
+    {'set': {'step': 3}},
+    {'keep': 0.5},
+    {'set': {'encoding': '32FC1'}},
+    {'set': {'encoding': 'no such thing'}},
+    {'set': {'width': 0, 'height': 0, 'step': 0}, 'keep': 0.0},
+    {'set': {'height': 2**31}},
+]
+
+
+def test_garbage_images_are_left_out_and_those_between_them_judged(graph, vlo, camera, measured):
+    orders = every(vlo.start_ns, 2.0, 36)
+    for number, order in enumerate(orders):
+        if number % 2:
+            order |= GARBAGE[number // 2 % len(GARBAGE)]
+    before, num_lines = vlo.status(), len(vlo.complaints())
+    camera.send(orders)
+    decisions = wait_for_decisions(graph, 18)
+    after = vlo.status(lambda status: is_accounted_for(before, status, 36))
+    change = changes(before, after)
+    measured('left out', change['frames_rejected'])
+    measured('judged', change['frames_judged'])
+    assert (change['frames_rejected'], change['frames_judged']) == (18, 18)
+    assert [to_ns(d.header.stamp) for d in decisions] == [o['stamp_ns'] for o in orders[::2]]
+    lines = vlo.complaints()[num_lines:]
+    measured('lines logged', len(lines))
+    assert len(lines) <= len(GARBAGE)
+    assert after.last_error
+
+
+def test_half_a_jpeg_is_left_out_and_the_next_one_judged(graph, vlo, camera, measured):
+    vlo.bring(DOWN)
+    vlo.set(image_transport='compressed')
+    vlo.bring(UP)
+    try:
+        orders = every(vlo.start_ns, 2.0, 20, format='jpeg')
+        for order in orders[1::2]:
+            order['keep'] = 0.4
+        before = vlo.status()
+        camera.send(orders, 'image/compressed')
+        decisions = wait_for_decisions(graph, 10)
+        after = vlo.status(lambda status: is_accounted_for(before, status, 20))
+    finally:
+        vlo.bring(DOWN)
+        vlo.set(image_transport='raw')
+        vlo.bring(UP)
+    change = changes(before, after)
+    measured('left out', change['frames_rejected'])
+    measured('judged', change['frames_judged'])
+    assert (change['frames_rejected'], change['frames_judged']) == (10, 10)
+    assert [to_ns(d.header.stamp) for d in decisions] == [o['stamp_ns'] for o in orders[::2]]
+
+
+def test_a_clock_that_jumps_back_starts_the_stream_afresh_and_tells_who_waits(
+    graph, vlo, camera, measured
+):
+    camera.send(every(vlo.start_ns, 2.0, 6))
+    wait_for_decisions(graph, 6)
+    graph.ask('And then?', 'waiting', vlo.start_ns + 100 * S)
+    before = vlo.status(lambda status: status.backlog_queries == 1)
+    earlier_ns = vlo.start_ns - 300 * S
+    camera.send(every(earlier_ns, 2.0, 6))
+    graph.wait_for(lambda: graph.heard('decision')[-1].header.stamp.sec * S == earlier_ns + 2 * S)
+    (told,) = vlo.told(['waiting'])
+    after = vlo.status()
+    measured('resets', after.resets - before.resets)
+    measured('the waiting query', told.reason)
+    assert after.resets - before.resets == 1
+    assert told.state == msg.Response.STATE_CANCELLED and told.reason
+    new = [d for d in graph.heard('decision') if to_ns(d.header.stamp) < vlo.start_ns]
+    assert [decision.frame_index for decision in new] == list(range(len(new)))
+    assert 4 <= len(new) <= 6

@@ -1,0 +1,74 @@
+"""The node is killed in the middle of a sentence, and launch starts it again; real DDS."""
+
+import time
+from pathlib import Path
+
+from tests.ros import launch_standin
+from tests.ros.graph import TINY_MODEL, S
+from tests.ros.launching import launched
+from tests.ros.live_vlo import ScriptedCamera
+from tests.ros.processes import START_S
+from vlo_ros import msg
+
+LAUNCH = Path(__file__).resolve().parents[2] / 'launch'
+
+
+def test_a_node_killed_in_the_middle_of_a_sentence_comes_back(graph, tmp_path, measured):
+    for name in ('faults', 'parameters', 'logs'):
+        (tmp_path / name).mkdir()
+    (tmp_path / 'faults' / 'slow').write_text('0.1')
+    graph.hear()
+    context = launch_standin.launch(
+        LAUNCH / 'vlo.launch.py',
+        tmp_path / 'parameters',
+        model=str(TINY_MODEL),
+        namespace=graph.namespace,
+        threshold='1.01',
+    )
+    modules = {'vlo_node': 'tests.ros.faulty_vlo'}
+    camera = ScriptedCamera(graph)
+    try:
+        with launched(
+            context, tmp_path / 'logs', modules, VLO_TEST_FAULTS=str(tmp_path / 'faults')
+        ) as launch:
+            wait_until_active(graph)
+            camera.send([{'stamp_ns': 100 * S}])
+            graph.wait_for(lambda: graph.heard('response/partial'))
+            launch.children['vlo_node'].kill()
+            launch.children['vlo_node'].wait()
+            killed_at = time.monotonic()
+            graph.spin_for(0.2)  # what was on its way
+            begun = {partial.sequence for partial in graph.heard('response/partial')}
+            ended = {response.sequence for response in graph.heard('response')}
+            assert begun - ended, 'it was not in the middle of a sentence'
+            for name in ('status', 'decision', 'response'):
+                graph.heard(name).clear()
+
+            wait_until_active(graph)
+            measured('active again after s', round(time.monotonic() - killed_at, 1))
+            (tmp_path / 'faults' / 'slow').unlink()
+            camera.send([{'stamp_ns': 200 * S}, {'stamp_ns': 201 * S}])
+            graph.wait_for(lambda: len(graph.heard('decision')) == 2)
+            measured('first decision after s', round(time.monotonic() - killed_at, 1))
+            graph.ask('What am I doing?', 'again', 200 * S)
+            graph.wait_for(lambda: any(r.query_id == 'again' for r in graph.heard('response')))
+        assert [decision.frame_index for decision in graph.heard('decision')] == [0, 1]
+        # Nobody was told that the broken sentence had come to an end.
+        assert all(r.header.stamp.sec >= 200 for r in graph.heard('response'))
+        assert launch.starts == {'vlo_node': 2, 'bring_up': 2}
+        assert launch.children['vlo_node'].returncode == 0
+        assert launch.children['bring_up'].returncode == 0
+        assert 'Traceback' not in launch.log('vlo_node', 2).read_text()
+    finally:
+        camera.end()
+
+
+def wait_until_active(graph):
+    active = (
+        msg.StreamStatus.STATE_WATCHING,
+        msg.StreamStatus.STATE_STALE,
+        msg.StreamStatus.STATE_RESPONDING,
+    )
+    graph.wait_for(
+        lambda: any(status.state in active for status in graph.heard('status')), START_S
+    )
