@@ -43,6 +43,23 @@ def test_the_manifest_makes_a_message_package_built_by_ament_cmake(manifest):
     )
 
 
+def test_the_manifest_names_a_maintainer_whom_the_tools_of_ros_accept(manifest):
+    (maintainer,) = manifest.findall('maintainer')
+    # The form that catkin_pkg, and with it colcon and bloom, asks for.
+    word = r'[-a-zA-Z0-9_%+]+'
+    address = rf'{word}(\.{word})*@[-a-zA-Z0-9%]+(\.[-a-zA-Z0-9%]+)*\.[a-zA-Z]{{2,}}'
+    assert re.fullmatch(address, maintainer.get('email'))
+    licence = manifest.find('license')
+    assert (ROOT / licence.get('file')).read_text().lstrip().startswith('Apache License')
+
+
+def test_what_the_readme_leads_to_is_there():
+    for page in (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))):
+        for target in re.findall(r'\]\(([^)#]+)[^)]*\)', page.read_text(encoding='utf-8')):
+            if '://' not in target:
+                assert (page.parent / target).exists(), f'{page.name} leads to {target}'
+
+
 def test_every_message_file_is_generated():
     declared = set(re.findall(r'"((?:msg|srv|action)/\w+\.\w+)"', CMAKE))
     present = {
