@@ -16,6 +16,7 @@ class Camera:
 
     def on_restart(self):
         self.num_restarts += 1
+        return self.num_restarts
 
     def on_stray(self):
         self.num_strays += 1
@@ -24,7 +25,7 @@ class Camera:
         return [self.inbox.offer(round(moment * S), b'') for moment in seconds]
 
     def taken(self):
-        return [(image.stamp_ns / S, image.index) for image in self.inbox.take(100)]
+        return [(image.stamp_ns / S, image.index) for image in self.inbox.take(100)[0]]
 
 
 @pytest.mark.parametrize('back', [5.0, 0.0])
@@ -65,6 +66,18 @@ def test_a_clock_that_went_back_needs_no_second_image():
     assert camera.offer(20.1, 5.0, 5.1) == [Arrival.WANTED, Arrival.RESTARTED, Arrival.WANTED]
     assert camera.taken() == [(5.0, 0), (5.1, 1)]
     assert camera.offer(1.0) == [Arrival.HELD]  # it holds for one jump
+
+
+def test_images_are_of_the_epoch_in_which_they_came():
+    camera = Camera()
+    camera.offer(20.0)
+    assert camera.inbox.take(1)[1] == 0
+    camera.offer(5.0, 5.1)
+    images, epoch = camera.inbox.take(100)
+    assert ([image.index for image in images], epoch) == ([0, 1], 1)
+    assert camera.inbox.restart(lambda: 7) == 7
+    assert camera.inbox.restart() == 7
+    assert camera.inbox.take(1) == ([], 7)
 
 
 def test_a_restart_forgets_what_is_held():

@@ -5,7 +5,8 @@ from rosgraph_msgs.msg import Clock
 
 from tests.ros.graph import S, errors_of
 from vlo_ros import msg
-from vlo_ros.ros.convert import image_message_of, to_time
+from vlo_ros.events import Frame
+from vlo_ros.ros.convert import image_message_of, to_ns, to_time
 
 
 def test_a_looping_recording_starts_the_stream_afresh(graph, scenes, capfd):
@@ -25,6 +26,21 @@ def test_a_looping_recording_starts_the_stream_afresh(graph, scenes, capfd):
         assert [d.frame_index for d in later] == list(range(8))
     (line,) = errors_of(capfd.readouterr())
     assert 'stamps went back by more than a second' in line
+
+
+def test_a_frame_encoded_before_the_stream_has_started_afresh_is_not_lost(graph, scenes):
+    node = graph.active_vlo()
+    graph.show(scenes[:1])
+    camera = node.cameras[0]
+    old, new = node.model.encode([Frame(101 * S, 1, scenes[1]), Frame(7 * S, 0, scenes[2])])
+    with node._decoding:
+        epoch = camera._forgetting.ask('the camera started afresh', images_too=True)
+        camera.judge.take_in([new], epoch)
+        camera.judge.take_in([old], 0)
+    camera._lanes.wake_decode()
+    graph.wait_for(lambda: len(graph.heard('decision')) == 2)
+    assert to_ns(graph.heard('decision')[-1].header.stamp) == 7 * S
+    assert camera.stream.num_judged == 1
 
 
 def test_one_stray_stamp_is_left_out_and_the_stream_goes_on(graph, scenes, capfd):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable
 
@@ -42,7 +41,6 @@ class AskAction:
         self._node = node
         self._queries = queries
         self._stop = stop
-        self._numbers = itertools.count(1)
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._lanes = lanes
         self._server = ActionServer(
@@ -83,9 +81,10 @@ class AskAction:
             _, answered = self._goals[message.query_id]
             if not answered.done():
                 answered.set_result(message)
+                self._node.executor.wake()  # who awaits a future is not woken by it
 
     async def _serve(self, goal: ServerGoalHandle) -> Ask.Result:
-        query_id = f'ask-{next(self._numbers)}'
+        query_id = _query_id_of(goal)
         answered = Future(executor=self._node.executor)
         self._goals[query_id] = (goal, answered)
         timeout_ns = to_ns(goal.request.timeout)
@@ -99,6 +98,8 @@ class AskAction:
             )
         try:
             self._queries.ask(goal.request.text, query_id)
+            if goal.is_cancel_requested:  # before there was anything to stop
+                self._stop(query_id)
             response = await answered
         finally:
             del self._goals[query_id]
@@ -113,7 +114,10 @@ class AskAction:
         return Ask.Result(response=response)
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        for query_id, (asked, _) in list(self._goals.items()):
-            if asked.goal_id == goal.goal_id:
-                self._stop(query_id)
+        self._stop(_query_id_of(goal))
         return CancelResponse.ACCEPT
+
+
+def _query_id_of(goal: ServerGoalHandle) -> str:
+    """One that no query on the topic has by chance."""
+    return f'ask-{bytes(goal.goal_id.uuid).hex()}'

@@ -20,7 +20,7 @@ from vlo_ros.ros.ask_action import AskAction
 from vlo_ros.ros.forgetting import Forgetting
 from vlo_ros.ros.image_input import ImageInput
 from vlo_ros.ros.judge import Judge
-from vlo_ros.ros.lanes import Lanes
+from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
 from vlo_ros.ros.notices import Notices, is_out_of_memory, one_line
 from vlo_ros.ros.publishers import StreamPublishers
@@ -67,6 +67,7 @@ class CameraStream:
         self._lanes = lanes
         self._forgetting = Forgetting()
         self._gave_up = ''  # why, until the next activation
+        self._last_failure = ''
         prefix = f'{name}/' if name else ''
         shared = (lanes, topics := StreamPublishers(node, f'~/{prefix}', self.statistics))
         shared = (*shared, self.statistics, self.notices)
@@ -87,7 +88,8 @@ class CameraStream:
             self._report,
             lanes.wake_encode,
         )
-        topics.ask = AskAction(node, f'~/{prefix}ask', self.queries, lanes, self.stop_answer)
+        stop = surviving(node, self.notices, self.stop_answer)
+        topics.ask = AskAction(node, f'~/{prefix}ask', self.queries, lanes, stop)
         self._reset_service = node.create_service(
             TriggerService, f'~/{prefix}reset', self.on_reset, callback_group=lanes.serve
         )
@@ -97,9 +99,8 @@ class CameraStream:
         """Encode wanted images that wait; False when there are none. For the encode lane."""
         if self._forgetting.is_due:
             return False  # the decode lane wakes this one when it has forgotten
-        epoch = self.judge.epoch
         try:
-            encoded = self.images.encode_some()
+            encoded, epoch = self.images.encode_some()
         except Exception as error:
             self._report('encoding failed', error)
             return True
@@ -113,8 +114,9 @@ class CameraStream:
 
     def ask_reset(self) -> int:
         """Have the stream forgotten; return a ticket for `wait_reset`."""
-        self.images.inbox.restart()  # first, or an old image could be encoded for the new stream
-        return self._have_forgotten('the stream was reset')
+        return self.images.inbox.restart(
+            lambda: self._have_forgotten('the stream was reset', images_too=True)
+        )
 
     def wait_reset(self, ticket: int, timeout_s: float) -> bool:
         """Wait for a reset; False when the decoder does not come to it in time."""
@@ -134,12 +136,12 @@ class CameraStream:
         """End an answer between two tokens, or take its query back before it has begun."""
         self.queries.stop(query_id, 'the goal was canceled or its time was over')
 
-    def _restart(self) -> None:
-        self._have_forgotten('the camera started afresh')
+    def _restart(self) -> int:
+        return self._have_forgotten('the camera started afresh', images_too=True)
 
-    def _have_forgotten(self, reason: str) -> int:
+    def _have_forgotten(self, reason: str, *, images_too: bool = False) -> int:
         """Have the decode lane forget the stream before it does anything else."""
-        ticket = self._forgetting.ask(reason)
+        ticket = self._forgetting.ask(reason, images_too=images_too)
         self._lanes.wake_decode()
         return ticket
 
@@ -218,8 +220,8 @@ class CameraStream:
     @property
     def failure(self) -> str:
         """Why nothing is judged any more, '' while all is well."""
-        failures = self.statistics.failures_in_a_row
-        return self._gave_up or (self.notices.last if failures >= MANY_FAILURES else '')
+        keeps_failing = self.statistics.failures_in_a_row >= MANY_FAILURES
+        return self._gave_up or (self._last_failure if keeps_failing else '')
 
     def look_after(self) -> None:
         """Notice a camera that fell silent, and queries that no frame will follow."""
@@ -253,3 +255,4 @@ class CameraStream:
             self.notices.error('memory', f'{where}: out of memory on {self._device}')
         else:
             self.notices.failure(what, where, error)
+        self._last_failure = self.notices.last

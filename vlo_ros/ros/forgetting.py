@@ -6,17 +6,14 @@ import threading
 
 
 class Forgetting:
-    """Numbered requests to forget; one that comes while another is carried out is not lost.
-
-    Attributes:
-        reason: Why the stream is to be forgotten; who waits for a response is told.
-    """
+    """Numbered requests to forget; one that comes while another is carried out is not lost."""
 
     def __init__(self) -> None:
         """Start with nothing to forget."""
-        self.reason = ''
+        self._reason = ''
         self._asked = 0
         self._done = 0
+        self._epoch = 0
         self._changed = threading.Condition()
 
     @property
@@ -24,17 +21,28 @@ class Forgetting:
         """Whether the stream is to be forgotten."""
         return self._asked != self._done
 
-    def ask(self, reason: str) -> int:
-        """Have the stream forgotten; return a ticket to wait for."""
+    def ask(self, reason: str, *, images_too: bool = False) -> int:
+        """Have the stream forgotten.
+
+        Args:
+            reason: Why; who waits for a response is told.
+            images_too: Also what was taken for the encoder so far. Images that come after this
+                are of the epoch that is returned.
+
+        Returns:
+            A ticket to wait for.
+        """
         with self._changed:
-            self.reason = reason
+            self._reason = reason
             self._asked += 1
+            if images_too:
+                self._epoch = self._asked
             return self._asked
 
-    def begin(self) -> tuple[int, str]:
-        """Return the newest ticket, which what follows will serve, and why it was asked for."""
+    def begin(self) -> tuple[int, int, str]:
+        """Return the newest ticket, which what follows will serve, the epoch, and the reason."""
         with self._changed:
-            return self._asked, self.reason
+            return self._asked, self._epoch, self._reason
 
     def end(self, ticket: int) -> None:
         """The stream was forgotten after `ticket` was asked for."""

@@ -59,7 +59,7 @@ class ImageInput:
         topics: StreamPublishers,
         statistics: StreamStatistics,
         notices: Notices,
-        on_restart: Callable[[], None],
+        on_restart: Callable[[], int],
     ) -> None:
         """Subscribe with the gate closed.
 
@@ -73,7 +73,8 @@ class ImageInput:
             topics: Told which camera took a frame.
             statistics: Counts what arrives and what becomes of it.
             notices: Told of what is wrong.
-            on_restart: Called when stamps go back, before anything of the new time is encoded.
+            on_restart: Called when stamps go back, before anything of the new time waits; returns
+                the epoch that begins.
         """
         self.is_open = False
         self.is_idle: Callable[[], bool] = lambda: False
@@ -170,13 +171,13 @@ class ImageInput:
 
     # -- encode lane -----------------------------------------------------------------------
 
-    def encode_some(self) -> list[FrameTokens] | None:
-        """Encode wanted images that wait; None when there are none."""
-        wanted = self.inbox.take(self._batch)
+    def encode_some(self) -> tuple[list[FrameTokens] | None, int]:
+        """Encode wanted images that wait; return frames, None when there are none, and epoch."""
+        wanted, epoch = self.inbox.take(self._batch)
         if not wanted:
-            return None
+            return None, epoch
         frames = [frame for image in wanted if (frame := self._read(image)) is not None]
-        return self._model.encode(frames) if frames else []
+        return self._model.encode(frames) if frames else [], epoch
 
     def _read(self, image: WantedImage) -> Frame | None:
         """Turn a message into a frame; a defective one is counted and left out."""

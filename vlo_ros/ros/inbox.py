@@ -53,7 +53,7 @@ class ImageInbox:
         self,
         frame_fps: float,
         capacity: int,
-        on_restart: Callable[[], None],
+        on_restart: Callable[[], int],
         on_stray: Callable[[], None],
     ) -> None:
         """Make an empty inbox.
@@ -61,7 +61,8 @@ class ImageInbox:
         Args:
             frame_fps: Frames wanted per second of header stamps.
             capacity: Images that may wait; one more drops the oldest.
-            on_restart: Called when time goes back, before the first image of the new time waits.
+            on_restart: Called when time goes back, before the first image of the new time waits;
+                returns the number of the epoch that begins.
             on_stray: Called for each stray that is left out.
         """
         self.num_dropped = 0
@@ -72,6 +73,7 @@ class ImageInbox:
         self._images: deque[WantedImage] = deque()
         self._held: tuple[int, bytes] | None = None
         self._clock_went_back = False
+        self._epoch = 0
         self._lock = threading.Lock()
 
     def offer(self, stamp_ns: int, serialized: bytes) -> Arrival:
@@ -100,7 +102,7 @@ class ImageInbox:
         if verdict is Sampling.RESTARTED:
             self._clock_went_back = False
             self._images.clear()
-            self._on_restart()
+            self._epoch = self._on_restart()
         if verdict in (Sampling.WANTED, Sampling.RESTARTED):
             if len(self._images) == self._capacity:
                 self._images.popleft()
@@ -108,18 +110,29 @@ class ImageInbox:
             self._images.append(WantedImage(stamp_ns, self._sampler.index, serialized))
         return ARRIVALS[verdict]
 
-    def take(self, count: int) -> list[WantedImage]:
-        """Remove and return the oldest images, at most `count`."""
+    def take(self, count: int) -> tuple[list[WantedImage], int]:
+        """Remove and return the oldest images, at most `count`, and the epoch they are of."""
         with self._lock:
-            return [self._images.popleft() for _ in range(min(count, len(self._images)))]
+            num_taken = min(count, len(self._images))
+            return [self._images.popleft() for _ in range(num_taken)], self._epoch
 
-    def restart(self) -> None:
-        """Forget what waits and what was sampled."""
+    def restart(self, on_restart: Callable[[], int] | None = None) -> int:
+        """Forget what waits and what was sampled.
+
+        Args:
+            on_restart: Called before another image waits; returns the epoch that begins.
+
+        Returns:
+            The epoch.
+        """
         with self._lock:
             self._images.clear()
             self._held = None
             self._clock_went_back = False
             self._sampler.reset()
+            if on_restart is not None:
+                self._epoch = on_restart()
+            return self._epoch
 
     def set_frame_fps(self, frame_fps: float) -> None:
         """Want more or fewer frames from the next image on."""

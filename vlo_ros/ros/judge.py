@@ -35,7 +35,6 @@ class Judge:
     For the decode lane alone, but for `take_in`, which is the encode lane's.
 
     Attributes:
-        epoch: How often the stream was forgotten; frames of an earlier epoch are not taken in.
         is_open: Whether anything new is begun.
         is_speaking: Whether a response is being decoded.
         flush_due: Set by any thread: answer also queries that no frame waits behind.
@@ -64,7 +63,6 @@ class Judge:
             on_failure: Told what failed, and how.
             on_forgotten: Called when the stream is as good as new.
         """
-        self.epoch = 0
         self.is_open = False
         self.is_speaking = False
         self.flush_due = False
@@ -78,6 +76,8 @@ class Judge:
         self._on_forgotten = on_forgotten
         self._accepted = stream.config  # settings that the stream was last reset with
         self._handover = threading.Lock()  # encode lane puts frames, decode lane forgets them
+        self._epoch = 0
+        self._early: list[FrameTokens] = []
         # What is under way: a plan, the forward it stands at, and what came of that forward.
         self._plan: Plan[None] | None = None
         self._segment: Segment | None = None
@@ -87,9 +87,15 @@ class Judge:
         self._stop_reason = ''
 
     def take_in(self, encoded: Sequence[FrameTokens], epoch: int) -> None:
-        """Let encoded frames wait, unless the stream was forgotten since `epoch`."""
+        """Let encoded frames wait, unless they are of an epoch that was forgotten.
+
+        Those of one that is still to begin are kept until it does; they are few, since the
+        encode lane rests while the stream is to be forgotten.
+        """
         with self._handover:
-            for frame_tokens in encoded if epoch == self.epoch else ():
+            if epoch > self._epoch:
+                self._early = list(encoded)
+            for frame_tokens in encoded if epoch == self._epoch else ():
                 self._stream.put_frame(frame_tokens)
 
     # -- rounds ----------------------------------------------------------------------------
@@ -200,13 +206,12 @@ class Judge:
 
     def _forget(self) -> None:
         """Make the stream as good as new, once a sentence that was begun has its end."""
-        ticket, reason = self._forgetting.begin()
+        ticket, epoch, reason = self._forgetting.begin()
         if self.is_speaking:
             self._end_sentence(reason)
         self._drop_plan()
         self.is_speaking, self._partial, self._spoke, self._stop_reason = False, None, False, ''
         with self._handover:
-            self.epoch += 1
             try:
                 self._stream.reset()
             except ConfigError as error:
@@ -214,6 +219,9 @@ class Judge:
                 self._stream.config = self._accepted
                 self._stream.reset()
             self._accepted = self._stream.config
+            self._epoch, early, self._early = epoch, self._early, []
+            for frame_tokens in early:
+                self._stream.put_frame(frame_tokens)
         self._statistics.resets += 1
         self._queries.refuse_all(reason)
         self._forgetting.end(ticket)
