@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from training.cpu_attention import CPU_ATTENTION
 from training.model import StreamModel, add_lora, init_connector
 from training.recipe import ModelRecipe, Recipe, ScratchRecipe
 from training.tokenizer import train_tokenizer
+from training.whole_files import partial_path
 from vlo_ros.adapter import attach_adapter
 from vlo_ros.checkpoint import load_base, load_connector, local_folder
 from vlo_ros.config import ModelConfig
@@ -69,6 +71,8 @@ def build_trainee(recipe: Recipe, features_dim: int, texts: Iterable[str]) -> Tr
     elif recipe.lora.rank:
         model = add_lora(model, recipe.lora.rank, recipe.lora.alpha, recipe.lora.dropout)
     template = make_training_template(tokenizer, model.config.model_type, recipe.model.variant)
+    if recipe.train.fp8:
+        _compute_in_float8(model)
     trainee = StreamModel(model, template.placeholder_id, recipe.train.stream_loss_weight)
     return Trainee(trainee, template, folder)
 
@@ -96,8 +100,6 @@ def _load_pretrained(
     options: dict[str, Any] = {}
     device = torch.device('cpu')
     if recipe.quantize:
-        if not torch.cuda.is_available():
-            raise ConfigError('model.quantize: 4-bit weights need a CUDA device')
         from transformers import BitsAndBytesConfig
 
         options['quantization_config'] = BitsAndBytesConfig(
@@ -111,17 +113,40 @@ def _load_pretrained(
     return model, tokenizer, local_folder('llm', recipe.llm, None)
 
 
+def _compute_in_float8(model: torch.nn.Module) -> None:
+    """Let the large matrices of the layers be multiplied in float8; their weights stay."""
+    from torchao.float8 import convert_to_float8_training
+
+    def is_large(layer: torch.nn.Module, name: str) -> bool:
+        sizes = (getattr(layer, 'in_features', 0), getattr(layer, 'out_features', 0))
+        return '.layers.' in name and min(sizes) >= 1024 and not any(size % 16 for size in sizes)
+
+    convert_to_float8_training(model, module_filter_fn=is_large)
+
+
 def _scratch_tokenizer(
     recipe: Recipe, folder: Path, texts: Iterable[str]
 ) -> PreTrainedTokenizerBase:
     """Learn a tokenizer, or take the one a run that was interrupted had learned."""
-    if not (folder / 'tokenizer.json').exists():
+    if not folder.is_dir():
         corpus = [*texts, recipe.data.system_prompt]
-        train_tokenizer(corpus, recipe.scratch.vocab_size).save_pretrained(str(folder))
+        partial = partial_path(folder)
+        train_tokenizer(corpus, recipe.scratch.vocab_size).save_pretrained(str(partial))
+        _rename_first(partial, folder)
     try:
         return AutoTokenizer.from_pretrained(str(folder), padding_side='left')
     except (OSError, ValueError) as error:
         raise CheckpointError(f'{folder}: no usable tokenizer: {error}') from error
+
+
+def _rename_first(partial: Path, folder: Path) -> None:
+    """Give a folder its name, or remove it: several processes make the same."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(partial)
 
 
 def _scratch_model(

@@ -7,7 +7,6 @@ Goes on from its last checkpoint when the output folder holds one. Several GPUs:
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -19,25 +18,31 @@ import typer
 from rich.console import Console
 from transformers import set_seed
 
+from training.availability import check_available
 from training.batches import num_steps, plan_batches
 from training.build import FRAME_TOKENS, build_trainee
 from training.corpus import Corpus, read_conversations, texts_of
 from training.features import FeatureError, FeatureStore
 from training.output import TRAINABLE
-from training.recipe import Recipe, as_yaml, load_recipe
+from training.recipe import Recipe
+from training.recipe_file import load_recipe, write_recipe
 from training.trainer import StreamTrainer, last_checkpoint
+from training.whole_files import write_json
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.errors import ConfigError
 
 SUMMARY_FILE = 'training.json'
 
 
-def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
+def finetune(
+    recipe: Recipe, *, resume: bool = True, accept_changes: bool = False
+) -> dict[str, float]:
     """Train, write the model to `recipe.output` and return what was measured.
 
     Args:
         recipe: The recipe.
         resume: Go on from the last checkpoint in the output folder, if there is one.
+        accept_changes: Go on even when the run was begun with other settings.
 
     Raises:
         VloError: Something is missing, damaged or does not fit.
@@ -48,6 +53,7 @@ def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
     checkpoint = last_checkpoint(output)
     if checkpoint and not resume:
         raise ConfigError(f'output: {output} holds a run already; name another or resume it')
+    check_available(recipe)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     set_seed(recipe.train.seed)
@@ -55,7 +61,7 @@ def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
     store = FeatureStore(recipe.data.features, recipe.data.in_memory)
     features_dim = check_features(store, samples, recipe.model.variant)
     output.mkdir(parents=True, exist_ok=True)
-    (output / 'recipe.yaml').write_text(as_yaml(recipe), encoding='utf-8')
+    write_recipe(recipe, accept_changes=accept_changes)
     trainee = build_trainee(recipe, features_dim, texts_of(samples))
     corpus = Corpus(
         samples,
@@ -80,7 +86,7 @@ def finetune(recipe: Recipe, *, resume: bool = True) -> dict[str, float]:
     trainer.save_model(str(output))
     (output / TRAINABLE).unlink(missing_ok=True)  # only checkpoints are gone on from
     if trainer.args.should_save:
-        (output / SUMMARY_FILE).write_text(json.dumps(summary, indent=1), encoding='utf-8')
+        write_json(output / SUMMARY_FILE, summary, indent=1)
     return summary
 
 
@@ -111,9 +117,14 @@ def main(
     resume: Annotated[
         bool, typer.Option(help='go on from the last checkpoint in the output folder')
     ] = True,
+    accept_changes: Annotated[
+        bool, typer.Option('--accept-changes', help='go on with other settings than begun with')
+    ] = False,
 ) -> None:
     """Train a model by a recipe."""
-    summary = finetune(load_recipe(recipe, overrides or []), resume=resume)
+    summary = finetune(
+        load_recipe(recipe, overrides or []), resume=resume, accept_changes=accept_changes
+    )
     if os.environ.get('RANK', '0') == '0':
         console = Console()
         for name, value in summary.items():

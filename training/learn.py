@@ -29,7 +29,6 @@ from training.noted_recordings import (
     split_conversations,
 )
 from training.output import MODEL_YAML
-from training.preprocess.index import write_json
 from training.preprocess.jobs import find_jobs
 from training.recipe import (
     DataRecipe,
@@ -38,15 +37,15 @@ from training.recipe import (
     Recipe,
     StageRecipe,
     TrainRecipe,
-    as_yaml,
 )
+from training.recipe_file import check_same
 from training.scenes import stored_scenes
+from training.whole_files import write_json
 from vlo_ros.checkpoint import load_model, local_folder, read_config, resolve_device
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import BUNDLED, load_config
 from vlo_ros.errors import ConfigError
 
-RECIPE_FILE = 'recipe.yaml'  # finetune writes it before it begins
 # Scores of the table, in its order; those of evaluate.py.
 SHOWN = {
     'speak_precision_1s': 'spoke when something was noted (precision)',
@@ -98,9 +97,9 @@ def learn(
         left = f', {one.num_unplaced} without a frame' if one.num_unplaced else ''
         console.print(f'    {one.job.uid}: {one.num_frames} frames, {len(one.placed)} notes{left}')
     console.print('[bold]2/4[/] score the model as it is')
-    split_conversations(recorded, test_jobs, settings, instruction)
     recipe = _recipe(settings, stream)
-    _check_same(recipe)
+    check_same(recipe, 'name another --output')
+    split_conversations(recorded, test_jobs, settings, instruction)
     before = _score(config.model, stream, output)
     console.print(f'[bold]3/4[/] learn for {settings.steps} steps')
     trained = finetune(recipe)
@@ -115,7 +114,7 @@ def learn(
         'before': before,
         'after': after,
     }
-    write_json(output / 'learn.json', result)
+    write_json(output / 'learn.json', result, indent=1)
     return result
 
 
@@ -167,13 +166,6 @@ def _recipe(settings: LearnSettings, stream: Any) -> Recipe:
         ),
         stream=stream,
     )
-
-
-def _check_same(recipe: Recipe) -> None:
-    """Refuse to go on with a run that was begun otherwise."""
-    path = Path(recipe.output) / RECIPE_FILE
-    if path.exists() and path.read_text(encoding='utf-8') != as_yaml(recipe):
-        raise ConfigError(f'{path}: begun with other settings; name another --output')
 
 
 def print_table(console: Console, result: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 from training.notes import Note, converse, place_notes, read_csv, read_topic
 from training.preprocess.encode import process
 from training.preprocess.feature_file import SUFFIX, read_stamps
-from training.preprocess.index import write_index, write_json
+from training.preprocess.index import write_index
 from training.preprocess.jobs import Job, Settings, tower_fingerprint
+from training.whole_files import write_json
 from vlo_ros.config import VloConfig
 from vlo_ros.errors import ConfigError, SourceError
 
@@ -124,6 +126,7 @@ def split_conversations(
 
     Raises:
         SourceError: Nothing would be left to learn from, or to score.
+        ConfigError: The folder holds a run that was begun with other conversations.
     """
     train: list[dict[str, Any]] = []
     test: list[dict[str, Any]] = []
@@ -142,5 +145,15 @@ def split_conversations(
     for samples, what in ((train, 'learn from'), (test, 'score')):
         if not samples:
             raise SourceError(f'no notes are left to {what}; change --holdout, or give --test')
-    write_json(settings.output / TRAIN_FILE, train)
-    write_json(settings.output / TEST_FILE, test)
+    for name, samples in ((TRAIN_FILE, train), (TEST_FILE, test)):
+        _write_same(settings.output / name, samples)
+
+
+def _write_same(path: Path, samples: Sequence[Mapping[str, Any]]) -> None:
+    """Write conversations, unless others are there that a run was begun with."""
+    if not path.exists():
+        write_json(path, samples, indent=1)
+    elif json.loads(path.read_text(encoding='utf-8')) != samples:
+        raise ConfigError(
+            f'{path}: begun with other recordings, notes or holdout; name another --output'
+        )

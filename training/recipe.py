@@ -1,19 +1,10 @@
-"""A training recipe: one YAML file per recipe, every setting declared once.
-
-recipe = load_recipe('config/training/rendered_world.yaml', ['output=out', 'train.seed=7'])
-"""
+"""A training recipe: every setting declared once, with its bounds and what it means."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import yaml
-
-from vlo_ros.config import Checked, StreamConfig, section_from, setting
+from vlo_ros.config import Checked, StreamConfig, setting
 from vlo_ros.errors import ConfigError
 
 
@@ -116,6 +107,7 @@ class TrainRecipe(Checked):
     max_grad_norm: float = setting(1.0, 'gradients are clipped to this norm', ge=0.0)
     stream_loss_weight: float = setting(1.0, 'weight of the loss at frame tokens', ge=0.0)
     bf16: bool = setting(True, 'compute in bfloat16')
+    fp8: bool = setting(False, 'compute products with frozen and trained matrices in float8')
     tf32: bool = setting(True, 'let CUDA round float32 products to TF32')
     gradient_checkpointing: bool = setting(False, 'recompute activations instead of keeping them')
     seed: int = setting(42, 'seed of everything drawn')
@@ -124,6 +116,11 @@ class TrainRecipe(Checked):
     save_every_minutes: float = setting(10.0, 'minutes between checkpoints', ge=0.0)
     keep_checkpoints: int = setting(2, 'newest checkpoints kept', ge=1)
     log_every_steps: int = setting(10, 'steps between two lines of the log', ge=1)
+    report_to: str = setting(
+        'tensorboard',
+        'where losses go besides log.jsonl',
+        choices=('tensorboard', 'wandb', 'none'),
+    )
     device: str = setting('auto', 'auto takes cuda where there is one', choices=('auto', 'cpu'))
     deepspeed: str = setting('', 'DeepSpeed configuration (JSON)')
 
@@ -164,97 +161,9 @@ class Recipe:
             raise ConfigError('model.quantize: only LoRA can be trained on 4-bit weights')
         if self.model.adapter and not self.lora.rank:
             raise ConfigError('model.adapter: an adapter needs lora.rank above 0')
+        if self.model.quantize and self.train.fp8:
+            raise ConfigError('train.fp8: weights in 4 bits (model.quantize) stay as they are')
         if self.data.pack_tokens and self.stages:
             raise ConfigError('data.pack_tokens: windows are of one length and are not packed')
         if self.stages and self.train.accumulation > 1:
             raise ConfigError('train.accumulation: with stages, set stages.batch_size instead')
-
-
-_SECTIONS = {
-    'model': ModelRecipe,
-    'scratch': ScratchRecipe,
-    'lora': LoraRecipe,
-    'data': DataRecipe,
-    'train': TrainRecipe,
-    'stream': StreamConfig,
-}
-
-
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and override single settings.
-
-    Args:
-        path: YAML file.
-        overrides: `section.setting=value` or `output=value`; values are YAML. `vision=` and
-            `llm=` are short for `model.vision=` and `model.llm=`.
-
-    Raises:
-        ConfigError: The file is missing or not YAML, or a setting is unknown or out of range.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding='utf-8')) or {}
-    except OSError as error:
-        raise ConfigError(f'recipe {path}: {error.strerror or error}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f'recipe {path}: not valid YAML: {" ".join(str(error).split())}'
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f'recipe {path}: expected sections of settings')
-    values = {name: value for name, value in content.items()}
-    for override in overrides:
-        _override(values, override)
-    return recipe_from(values, str(path))
-
-
-def recipe_from(content: Mapping[str, Any], where: str) -> Recipe:
-    """Build a recipe from parsed YAML; `where` names it in errors."""
-    known = [*_SECTIONS, 'stages', 'output']
-    unknown = sorted(set(map(str, content)) - set(known))
-    if unknown:
-        raise ConfigError(f'{where}: section {unknown[0]!r} is unknown; known: {", ".join(known)}')
-    values: dict[str, Any] = {'output': str(content.get('output') or '')}
-    for name, kind in _SECTIONS.items():
-        values[name] = section_from(kind, _frozen(content.get(name) or {}), where, {})
-    stages = content.get('stages') or []
-    if not isinstance(stages, Sequence):
-        raise ConfigError(f'{where}: stages must be a list')
-    values['stages'] = tuple(section_from(StageRecipe, stage, where, {}) for stage in stages)
-    return Recipe(**values)
-
-
-def as_yaml(recipe: Recipe) -> str:
-    """The whole recipe, defaults written out."""
-    plain = dataclasses.asdict(recipe)
-    plain['data'] = {k: list(v) if isinstance(v, tuple) else v for k, v in plain['data'].items()}
-    plain['stages'] = list(plain['stages'])
-    return str(yaml.safe_dump(plain, sort_keys=False))
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition('=')
-    name = {'vision': 'model.vision', 'llm': 'model.llm'}.get(name, name)
-    section, dot, key = name.partition('.')
-    if not equals or not (dot or name in ('output', 'stages')):
-        raise ConfigError(f'{override!r}: expected section.setting=value')
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'{override!r}: the value is not valid YAML') from error
-    if not dot:
-        values[name] = value
-    elif section == 'stages':
-        index = int(key.partition('.')[0])
-        stages = [dict(stage) for stage in values.get('stages') or []]
-        if index >= len(stages):
-            raise ConfigError(f'{override!r}: there are {len(stages)} stages, counted from 0')
-        stages[index][key.partition('.')[2]] = value
-        values['stages'] = stages
-    else:
-        values[section] = {**(values.get(section) or {}), key: value}
-
-
-def _frozen(section: Any) -> Any:
-    if not isinstance(section, Mapping):
-        return section
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in section.items()}

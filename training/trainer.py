@@ -231,7 +231,7 @@ def training_arguments(recipe: Recipe, num_steps: int) -> TrainingArguments:
         save_strategy='steps' if train.save_every_steps else 'no',
         save_steps=train.save_every_steps or 500,
         save_total_limit=train.keep_checkpoints,
-        report_to=['tensorboard'],
+        report_to=[train.report_to],
         seed=train.seed,
         deepspeed=train.deepspeed or None,
         remove_unused_columns=False,

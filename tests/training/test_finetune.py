@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,9 +14,11 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.golden import GOLDEN
+from tests.training.killed import check_killed_equals_whole, random_moment
 from tests.training.toy import toy_recipe, write_toy
 from training.finetune import finetune
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe
+from training.recipe_file import load_recipe
 from training.trainer import last_checkpoint
 from vlo_ros.checkpoint import load_model
 from vlo_ros.config import load_config
@@ -58,7 +59,7 @@ def test_killed_training_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path)
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     finetune(load_recipe(recipe, [f'output={whole}']))
-    step = random.SystemRandom().randint(4, 9)
+    step = random_moment().randint(4, 9)
     print(f'killed after step {step}')
     kill_when_logged(start(recipe, broken), step)
     checkpoint = last_checkpoint(broken)
@@ -73,6 +74,32 @@ def test_killed_training_goes_on_with_the_same_losses(tmp_path: Path) -> None:
         expected, found = load_file(whole / name), load_file(broken / name)
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_training_killed_at_any_moment_ends_the_same(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    out.mkdir()
+    path = toy_recipe(tmp_path)
+    changes = [
+        f'output={out}',
+        'stages=[{num_steps: 8, batch_size: 1, window_frames: 8}]',
+        'train.save_every_steps=2',
+    ]
+
+    def result() -> tuple[list[tuple[int, float, float]], dict[str, list[float]]]:
+        tensors = {
+            **load_file(out / 'llm' / 'model.safetensors'),
+            **load_file(out / 'connector.safetensors'),
+        }
+        return losses(out), {name: value.flatten().tolist() for name, value in tensors.items()}
+
+    check_killed_equals_whole(
+        out,
+        'training.finetune',
+        [path, *changes],
+        lambda: finetune(load_recipe(path, changes)),
+        result,
+    )
 
 
 def golden_lora(tmp_path: Path, *changes: str) -> Recipe:
@@ -149,6 +176,21 @@ def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path) -> None:
     recipe = load_recipe(toy_recipe(tmp_path), [f'output={tmp_path / "out"}'])
     with pytest.raises(ConfigError, match='holds a run already'):
         finetune(recipe, resume=False)
+
+
+def test_other_settings_are_refused_or_accepted(tmp_path: Path) -> None:
+    output = f'output={tmp_path / "out"}'
+    stages = 'stages=[{num_steps: 2, batch_size: 1, window_frames: 8}]'
+    path = toy_recipe(tmp_path)
+    finetune(load_recipe(path, [output, stages]))
+    begun = (tmp_path / 'out' / 'recipe.yaml').read_text()
+    other = [output, stages, 'train.seed=7', 'data.blind=true', 'train.log_every_steps=2']
+    with pytest.raises(ConfigError, match=r'other settings: data\.blind, train\.seed; name'):
+        finetune(load_recipe(path, other))
+    assert (tmp_path / 'out' / 'recipe.yaml').read_text() == begun
+    finetune(load_recipe(path, [output, stages, 'train.log_every_steps=2']))
+    finetune(load_recipe(path, other), accept_changes=True)
+    assert 'seed: 7' in (tmp_path / 'out' / 'recipe.yaml').read_text()
 
 
 def test_half_written_checkpoints_are_passed_over(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from tests.recordings import START_NS, stamps, write_bag
+from tests.training.killed import check_killed_equals_whole
 from training.learn import learn
 from training.noted_recordings import LearnSettings, encode, split_conversations
 from training.preprocess.jobs import find_jobs
@@ -50,10 +52,35 @@ def test_a_model_learns_from_a_bag_and_the_node_can_load_it(bag, tmp_path):
     assert config.stream.instruction and config.model.adapter
     load_model(config.model)
     samples = [json.loads((output / name).read_text()) for name in ('train.json', 'test.json')]
-    with pytest.raises(ConfigError, match='begun with other settings'):
+    with pytest.raises(ConfigError, match=r'other settings: train\.learning_rate; name'):
         learn([bag], [], settings(output, learning_rate=1e-3), Console(quiet=True))
+    with pytest.raises(ConfigError, match=r'train\.json: begun with other recordings, notes'):
+        learn([bag], [], settings(output, learning_rate=3e-3, holdout=0.5), Console(quiet=True))
     ranges = [next(iter(one[0]['load_ranges'].values())) for one in samples]
     assert ranges == [[0, 45], [45, 60]]
+
+
+def test_learning_killed_at_any_moment_ends_the_same(bag, tmp_path):
+    output = tmp_path / 'out'
+    output.mkdir()
+    arguments = [
+        'learn', str(bag), '--output', str(output), '--model', str(MODEL_YAML), '--device', 'cpu',
+        '--steps', '2', '--batch', '1', '--window', '8', '--rank', '2', '--threads', '1',
+    ]  # fmt: skip
+
+    def whole():
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+
+    def result():
+        learned = json.loads((output / 'learn.json').read_text())
+        del learned['minutes'], learned['training']
+        for scores in (learned['before'], learned['after']):
+            del scores['wall_clock']  # the only one that a clock has a say in
+        tensors = load_file(output / 'model' / 'adapter_model.safetensors')
+        return learned, {name: value.flatten().tolist() for name, value in tensors.items()}
+
+    check_killed_equals_whole(output, 'vlo_ros', arguments, whole, result)
 
 
 def test_a_model_that_answers_from_notes_with_questions(tmp_path):

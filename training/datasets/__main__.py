@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from training.datasets import DATASETS, DatasetError, Sample, build
+from training.datasets import DATASETS, Sample, build
+from training.whole_files import write_json
+from vlo_ros.errors import VloError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -67,8 +67,8 @@ def main(
                 _as_json(sample, list(sample.conversation), sample.load_ranges)
                 for sample in samples
             ]
-        _write(output, written)
-    except DatasetError as error:
+        write_json(output, written)
+    except VloError as error:
         typer.echo(f'error: {error}', err=True)
         raise typer.Exit(1) from None
     typer.echo(f'{len(written)} samples of {name} {split} in {output}')
@@ -82,17 +82,6 @@ def _as_json(sample: Sample, conversation: list[Any], load_ranges: Any) -> dict[
     if sample.frames is not None:
         fields['frames'] = dict(sample.frames)
     return fields
-
-
-def _write(output: Path, samples: list[dict[str, Any]]) -> None:
-    """Write the file whole or not at all."""
-    partial = output.with_name(f'{output.name}.partial')
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(samples, ensure_ascii=False) + '\n', encoding='utf-8')
-        os.replace(partial, output)
-    except OSError as error:
-        raise DatasetError(f'{output}: cannot be written: {error.strerror}') from None
 
 
 if __name__ == '__main__':

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vlo_ros.errors import VloError
+
 MAX_NUMBER = 1e15
 
 
-class DatasetError(ValueError):
+class DatasetError(VloError, ValueError):
     """A data set cannot be built; one line: which file, which key, what is accepted."""
 
 

@@ -14,6 +14,7 @@ import torch
 from training.features import FeatureError
 from training.preprocess.feature_file import SUFFIX, Header, find_file, read_header, write_features
 from training.preprocess.jobs import Job, Settings
+from training.whole_files import PARTIAL
 from vlo_ros.checkpoint import load_tower, resolve_device, resolve_dtype
 from vlo_ros.errors import ConfigError, VloError, one_line
 from vlo_ros.events import NS_PER_S, Frame
@@ -223,5 +224,5 @@ def part_uid(uid: str, number: int) -> str:
 
 def remove_partial_files(folder: Path) -> None:
     """Remove what killed runs were writing."""
-    for path in folder.glob('.*.partial'):
+    for path in folder.glob(f'.*{PARTIAL}'):
         path.unlink(missing_ok=True)

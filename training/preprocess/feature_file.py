@@ -18,13 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from training.features import TENSOR, FeatureError
+from training.whole_files import partial_path
 from vlo_ros.errors import one_line
 
 STAMPS = 'stamps_ns'
 HEADER = 'recording'
 SUFFIX = '.safetensors'
 OFFICIAL_SUFFIX = '.pt'
-PARTIAL = '.partial'
 WRONG_CONTENT = (RuntimeError, ValueError, TypeError, pickle.UnpicklingError)
 
 
@@ -61,7 +61,7 @@ def write_features(
     Raises:
         FeatureError: It cannot be written.
     """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
+    partial = partial_path(path)
     # One key: safetensors writes several in an order that changes from run to run.
     fields = {HEADER: json.dumps({k: v for k, v in vars(header).items() if k != 'num_frames'})}
     tensors = {TENSOR: features_NFV.to(torch.bfloat16).contiguous(), STAMPS: stamps_ns}

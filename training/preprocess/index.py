@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from training.features import FeatureError
 from training.preprocess.encode import Outcome
 from training.preprocess.feature_file import OFFICIAL_SUFFIX, SUFFIX, read_header
-from vlo_ros.errors import one_line
+from training.whole_files import write_json
 
 
 def metadata_path(output: Path) -> Path:
@@ -43,7 +41,7 @@ def write_index(output: Path, fps: float) -> int:
             continue
         duration = (header.num_frames - 1) / (header.fps or fps)
         entries[path.stem] = {'duration': duration, 'path': str(path)}
-    write_json(metadata_path(output), entries)
+    write_json(metadata_path(output), entries, indent=1)
     return len(entries)
 
 
@@ -91,19 +89,5 @@ def write_report(output: Path, outcomes: Sequence[Outcome], lost: Sequence[str])
         ],
         'lost': list(lost),
     }
-    write_json(report_path(output), report)
+    write_json(report_path(output), report, indent=1)
     return report
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all.
-
-    Raises:
-        FeatureError: It cannot be written.
-    """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
-        partial.replace(path)
-    except OSError as error:
-        raise FeatureError(f'{path}: cannot be written: {one_line(error)}') from error

@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from training.datasets.annotations import DatasetError
 from training.datasets.ego4d_goalstep_livechat import FILE as LIVECHAT_FILE
 from training.datasets.ego4d_narration_stream import clean_tracks, read_tracks
 from training.datasets.layout import EGO4D, ego4d_annotation
@@ -30,7 +29,8 @@ from training.synthesis.report import (
     refined_histograms,
     write_report,
 )
-from training.synthesis.request import Cache, Engine, SynthesisError, Tally, write_json
+from training.synthesis.request import Cache, Engine, SynthesisError, Tally
+from training.whole_files import write_json
 from vlo_ros.errors import VloError
 
 IN_PROCESS = 'transformers'
@@ -200,7 +200,7 @@ def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
-    except (VloError, DatasetError) as error:
+    except VloError as error:
         typer.secho(f'error: {error}', fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from None
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from training.synthesis.filters import leaks_time
 from training.synthesis.livechat import Dialogue
-from training.synthesis.request import SynthesisError, write_json
-from vlo_ros.errors import one_line
+from training.whole_files import write_json, write_text
 
 Histogram = tuple[str, str, Sequence[float]]  # title, unit, values
 
@@ -99,7 +98,7 @@ def write_report(
     """Write `report.json` and `report.html`, which needs nothing beside it.
 
     Raises:
-        SynthesisError: They cannot be written.
+        VloError: They cannot be written.
     """
     write_json(folder / 'report.json', dict(figures))
     rows = ''.join(
@@ -115,10 +114,7 @@ table{{border-collapse:collapse}}td{{padding:.15em 1.2em .15em 0;border-bottom:1
 vertical-align:top}}td+td{{font-variant-numeric:tabular-nums}}img{{width:24em;max-width:100%}}
 </style><h1>{html.escape(title)}</h1><table>{rows}</table>{plots}</html>
 """
-    try:
-        (folder / 'report.html').write_text(page, encoding='utf-8')
-    except OSError as error:
-        raise SynthesisError(f'{folder}: cannot be written: {one_line(error)}') from error
+    write_text(folder / 'report.html', page)
 
 
 def _rates(tracks: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> list[float]:

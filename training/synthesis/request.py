@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from vlo_ros.errors import VloError, one_line
+from training.whole_files import remove_abandoned, write_json
+from vlo_ros.errors import VloError
 
 
 class SynthesisError(VloError):
@@ -92,7 +92,7 @@ class Cache:
     """Answers on disk, one file each, named by the digest of the request."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder if needed.
+        """Make the folder if needed; clear up behind runs that were killed.
 
         Raises:
             SynthesisError: It cannot be made.
@@ -102,6 +102,7 @@ class Cache:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SynthesisError(f'--cache {folder}: {error.strerror or error}') from error
+        remove_abandoned(folder)
 
     def find(self, request: Request) -> Answer | None:
         """The answer to a request; None where there is none, or only a damaged one."""
@@ -115,7 +116,7 @@ class Cache:
         """Write an answer whole or not at all.
 
         Raises:
-            SynthesisError: It cannot be written.
+            VloError: It cannot be written.
         """
         content = {'request': asdict(request), 'text': answer.text, 'finish': answer.finish}
         write_json(self._path(request), content)
@@ -178,18 +179,3 @@ def derive_seed(*parts: object) -> int:
     """A seed that depends on the parts alone, 0 to 2**31 - 1."""
     digest = hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).digest()
     return int.from_bytes(digest[:4], 'big') >> 1
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file whole or not at all.
-
-    Raises:
-        SynthesisError: It cannot be written.
-    """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, ensure_ascii=False), encoding='utf-8')
-        partial.replace(path)
-    except OSError as error:
-        raise SynthesisError(f'{path}: cannot be written: {one_line(error)}') from error

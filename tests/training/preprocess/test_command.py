@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from tests.training.killed import check_killed_equals_whole
 from tests.training.preprocess.conftest import MODEL_YAML
 from training.preprocess.__main__ import app
 
@@ -94,3 +95,18 @@ def test_a_second_run_in_the_same_folder_is_refused(recordings, tmp_path):
         result = CliRunner().invoke(app, arguments(recordings, tmp_path / 'busy'))
     assert result.exit_code == 1
     assert 'another run' in result.output
+
+
+def test_a_run_killed_at_any_moment_ends_the_same(recordings, tmp_path):
+    folder = tmp_path / 'made'
+    folder.mkdir()
+    given = arguments(recordings, folder / 'features')
+
+    def whole() -> None:
+        result = CliRunner().invoke(app, given)
+        assert result.exit_code == 0, result.output
+
+    def result() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+    check_killed_equals_whole(folder, 'training.preprocess', given, whole, result)

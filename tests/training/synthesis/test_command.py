@@ -1,14 +1,17 @@
 """The commands against a real server: files in the published layout, also after kill -9."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.training.killed import check_killed_equals_whole
 from training.datasets import build
 from training.synthesis.__main__ import app
 
@@ -162,3 +165,30 @@ def test_a_killed_run_goes_on_and_ends_the_same(root, server, tmp_path):
     assert result.exit_code == 0, result.output
     assert len(server.bodies) == num_requests - kept, 'what was answered is not asked again'
     assert killed.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize('command', ['refine', 'livechat'])
+def test_a_run_killed_at_any_moment_ends_the_same(root, server, tmp_path, command):
+    folder = tmp_path / 'made'
+    folder.mkdir()
+    output = folder / 'output.json'
+    arguments = options(command, root, server.url, '--output', str(output), '--overwrite')
+
+    def whole() -> None:
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+
+    check_killed_equals_whole(folder, 'training.synthesis', arguments, whole, output.read_bytes)
+
+
+def test_what_killed_runs_left_behind_is_removed(root, server, tmp_path):
+    cache = tmp_path / 'cache' / '8a'
+    cache.mkdir(parents=True)
+    old, new = cache / '.old.json.1.partial', cache / '.new.json.2.partial'
+    for path in (old, new):
+        path.write_text('{')
+    hours_ago = time.time() - 2 * 3600
+    os.utime(old, (hours_ago, hours_ago))
+    result = run(*options('refine', root, server.url, '--cache', str(cache.parent)))
+    assert result.exit_code == 0, result.output
+    assert not old.exists() and new.exists(), 'another run may be writing the new one'
