@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 import torch
-from torch.nn import functional
 
+from bench.plain_head import PlainHead
 from tests.training.golden import GOLDEN, VARIANTS, Golden, load_golden
 from training.collate import collate, pack
+from training.cpu_attention import CPU_ATTENTION
+from vlo_ros.template import IGNORE
 
 CASES = [
     (variant, one['name'])
@@ -72,21 +75,6 @@ def test_gradients(golden: Golden) -> None:
     assert norms == pytest.approx(expected['grad_norms'], rel=1e-3, abs=1e-6)
 
 
-def plain_loss(golden: Golden, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Every position through the language head, as the official implementation does."""
-    hidden_BTD = golden.model.hidden(
-        batch['input_ids'], batch['features'], batch.get('attention_mask')
-    )
-    logits_BTK = golden.model.head(hidden_BTD)
-    loss_BT = functional.cross_entropy(
-        logits_BTK.transpose(1, 2), batch['labels'], reduction='none', ignore_index=-100
-    )
-    weight_BT = torch.where(
-        batch['input_ids'] == golden.model.placeholder_id, golden.model.stream_loss_weight, 1.0
-    )
-    return (loss_BT * weight_BT).sum() / (batch['labels'] >= 0).sum()
-
-
 def test_gathered_head_equals_plain_head(golden: Golden) -> None:
     """Only labelled positions through the head: the same loss and gradients."""
     members = golden.data['padded_batch']['members']
@@ -94,19 +82,27 @@ def test_gathered_head_equals_plain_head(golden: Golden) -> None:
         [golden.example(golden.conversation(name)) for name in members], golden.template.eos_id
     )
     golden.model.stream_loss_weight = 2.0
-    found = []
-    for loss in (golden.model(**batch)['loss'], plain_loss(golden, batch)):
-        golden.model.zero_grad()
-        loss.backward()
-        gradients = [p.grad.clone() for p in golden.model.parameters() if p.grad is not None]
-        found.append((float(loss.detach()), gradients))
+    plain = PlainHead(golden.model.language, golden.model.placeholder_id, 2.0)
+    losses = [model(**batch)['loss'] for model in (golden.model, plain)]
+    found, expected = (gradients(golden, loss) for loss in losses)
     golden.model.stream_loss_weight = 1.0
-    assert found[0][0] == pytest.approx(found[1][0], abs=1e-5)
-    for gathered, plain in zip(found[0][1], found[1][1], strict=True):
-        torch.testing.assert_close(gathered, plain, atol=1e-5, rtol=1e-4)
+    values = [float(loss.detach()) for loss in losses]
+    assert values[0] == pytest.approx(values[1], abs=1e-5)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4)
 
 
-def test_packed_conversations_do_not_see_each_other(golden: Golden) -> None:
+@pytest.fixture(params=['sdpa', 'eager', CPU_ATTENTION])
+def attending(request: pytest.FixtureRequest, golden: Golden) -> Iterator[Golden]:
+    """The model with each attention that packing must keep apart."""
+    golden.model.causal.set_attn_implementation(request.param)
+    yield golden
+    golden.model.causal.set_attn_implementation('sdpa')
+
+
+def test_packed_conversations_do_not_see_each_other(attending: Golden) -> None:
+    golden = attending
     examples = [golden.example(one) for one in golden.data['conversations'][:4]]
     with torch.no_grad():
         packed = pack(examples)
@@ -122,6 +118,29 @@ def test_packed_conversations_do_not_see_each_other(golden: Golden) -> None:
             start += example.num_tokens
         padded = golden.model(**collate(examples, 0))['loss']
         assert float(golden.model(**packed)['loss']) == pytest.approx(float(padded), abs=1e-5)
+
+
+def gradients(golden: Golden, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    golden.model.zero_grad()
+    loss.backward()
+    named = golden.model.named_parameters()
+    return {name: one.grad.clone() for name, one in named if one.grad is not None}
+
+
+def test_packed_conversations_teach_what_each_alone_teaches(attending: Golden) -> None:
+    golden = attending
+    examples = [golden.example(one) for one in golden.data['conversations'][:4]]
+    found = gradients(golden, golden.model(**pack(examples))['loss'])
+    batches = [collate([example], 0) for example in examples]
+    learned = [int((batch['labels'] != IGNORE).sum()) for batch in batches]
+    alone = sum(
+        golden.model(**batch)['loss'] * number
+        for batch, number in zip(batches, learned, strict=True)
+    ) / sum(learned)
+    expected = gradients(golden, alone)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4)
 
 
 def test_loss_weights_scale_positions(golden: Golden) -> None:
