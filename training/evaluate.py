@@ -24,7 +24,7 @@ from rich.table import Table
 from training.free_running import Scene, run
 from training.report import write_csv, write_page
 from training.scenes import stored_scenes, world_scenes
-from training.scoring import Heard, by_minute, score
+from training.scoring import Heard, by_minute, score, transcript
 from training.stream_evaluate import StreamScore, mean_score, stream_evaluate
 from training.whole_files import write_json
 from vlo_ros.checkpoint import VloModel, load_model
@@ -105,6 +105,7 @@ def evaluate(
         'by_minute': by_minute(heard),
         'sweep': swept,
         'p_silence': p_silence_histogram(heard),
+        'transcript': transcript(heard),
     }
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 WINDOWS_S = (0.5, 1.0)
 
@@ -134,6 +135,34 @@ def score(streams: Sequence[Heard], *, wall_clock: bool = False) -> dict[str, fl
     found['num_queries'] = len(answers)
     found['num_frames'] = sum(len(stream.judged) for stream in streams)
     return found
+
+
+def transcript(streams: Sequence[Heard], window: float = 1.0) -> list[dict[str, Any]]:
+    """What should have been said beside what was said, in order of time.
+
+    Returns:
+        A line for each true sentence and each sentence without one: `scene`, `time`, `truth` and
+        `said` (None where there is none), `exact`.
+    """
+    lines = []
+    for number, stream in enumerate(streams):
+        pairs = match(stream.truth, stream.said, window)
+        said_for = {id(wanted): given for wanted, given in pairs}
+        matched = {id(given) for _, given in pairs}
+        for wanted in stream.truth:
+            given = said_for.get(id(wanted))
+            said = given.text if given else None
+            lines.append((number, wanted.time, wanted.text, said))
+        lines += [
+            (number, one.time, None, one.text) for one in stream.said if id(one) not in matched
+        ]
+    return [
+        {
+            'scene': scene, 'time': time, 'truth': truth, 'said': said,
+            'exact': truth is not None and said is not None and _same(truth, said),
+        }
+        for scene, time, truth, said in sorted(lines, key=lambda line: line[:2])
+    ]  # fmt: skip
 
 
 def between(stream: Heard, start: float, end: float) -> Heard:

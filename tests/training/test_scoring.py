@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.scoring import Answer, Heard, Judged, Said, by_minute, match, score, word_f1
+from training.scoring import (
+    Answer,
+    Heard,
+    Judged,
+    Said,
+    by_minute,
+    match,
+    score,
+    transcript,
+    word_f1,
+)
 
 
 def make(truth: list[float], said: list[float], text: str = 'You cut the apple.') -> Heard:
@@ -29,6 +39,19 @@ def test_perfect() -> None:
         assert found[name] == 1.0
     assert found['time_error_s'] == 0.0
     assert found['num_narrations'] == 3
+
+
+def test_transcript_puts_what_was_said_beside_what_was_true() -> None:
+    streams = [make([1, 5, 20], [1.5, 20, 40], 'You cut the Apple'), make([2], [2], 'You sit.')]
+    lines = [(one['scene'], one['time'], one['said'], one['exact']) for one in transcript(streams)]
+    assert lines == [
+        (0, 1, 'You cut the Apple', True),
+        (0, 5, None, False),
+        (0, 20, 'You cut the Apple', True),
+        (0, 40, 'You cut the Apple', False),
+        (1, 2, 'You sit.', False),
+    ]
+    assert [one['truth'] is None for one in transcript(streams)] == [False] * 3 + [True, False]
 
 
 def test_late_missed_and_invented() -> None:
