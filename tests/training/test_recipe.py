@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,16 +23,29 @@ def test_shipped_recipe_loads(path: Path) -> None:
     assert recipe_from(yaml.safe_load(as_yaml(recipe)), 'written') == recipe
 
 
-@pytest.mark.parametrize('name', ['ego4d_live1plus', 'ego4d_live1'])
+# Passes, peak rate and longest conversation of the published scripts; all else is the same.
+PUBLISHED = {
+    'ego4d_live1plus': (2, 2e-4, 1200),
+    'ego4d_live1plus_augmented': (2, 2e-4, 1200),
+    'ego4d_live1': (2, 2e-4, 7200),
+    'ego4d_lta': (6, 2e-4, 1200),
+    'coin': (5, 1e-4, 1200),
+}
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
 def test_published_values(name: str) -> None:
     recipe = load_recipe(FOLDER / f'{name}.yaml')
+    num_epochs, rate, max_num_frames = PUBLISHED[name]
     assert (recipe.lora.rank, recipe.lora.alpha, recipe.lora.dropout) == (128, 256.0, 0.05)
-    assert (recipe.train.num_epochs, recipe.train.learning_rate) == (2, 2e-4)
+    assert (recipe.train.num_epochs, recipe.train.learning_rate) == (num_epochs, rate)
+    assert (recipe.train.bf16, recipe.train.tf32, recipe.train.seed) == (True, True, 42)
+    assert recipe.data.augmentation == name.endswith('augmented')
     assert (recipe.train.batch_size, recipe.train.accumulation) == (1, 8)
     assert (recipe.train.schedule, recipe.train.warmup) == ('cosine', 0.05)
     assert (recipe.train.weight_decay, recipe.train.max_grad_norm) == (0.0, 1.0)
     assert recipe.train.gradient_checkpointing
-    assert recipe.data.max_num_frames == {'ego4d_live1plus': 1200, 'ego4d_live1': 7200}[name]
+    assert recipe.data.max_num_frames == max_num_frames
 
 
 def test_launcher_files() -> None:
@@ -50,9 +64,16 @@ def test_launcher_files() -> None:
     }
     for name in fsdp.fsdp_config:
         assert renamed.get(name, name.removeprefix('fsdp_')) in {*known, 'version'}, name
-    zero = json.loads((FOLDER / 'deepspeed_zero2.json').read_text())
-    assert zero['zero_optimization']['stage'] == 2
-    assert zero['train_micro_batch_size_per_gpu'] == 'auto'
+    for stage in (1, 2):
+        zero = json.loads((FOLDER / f'deepspeed_zero{stage}.json').read_text())
+        assert zero['zero_optimization']['stage'] == stage
+        assert zero['train_micro_batch_size_per_gpu'] == 'auto'
+
+
+def test_commands_in_recipes_name_files_that_exist() -> None:
+    for path in RECIPES:
+        for name in re.findall(r'config/training/[\w./-]+', path.read_text()):
+            assert (FOLDER.parents[1] / name).exists(), f'{path.name}: {name}'
 
 
 def test_overrides() -> None:
