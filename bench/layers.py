@@ -73,7 +73,7 @@ def _attention(dtype: torch.dtype, num_new: int, num_all: int) -> dict[str, Any]
 
     def products() -> None:
         for keys_GSE, values_GSE in zip(keys_LGSE, values_LGSE, strict=True):
-            attention._attend_by_head(query_HTE, keys_GSE, values_GSE, head_dim**-0.5)
+            attention._attend_by_head(query_HTE, keys_GSE, values_GSE, num_all, head_dim**-0.5)
 
     return _row('attention', dtype, f'{num_new} over {num_all}', fused, products)
 

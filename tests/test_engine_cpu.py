@@ -50,14 +50,17 @@ def test_without_the_operations_nothing_is_replaced(monkeypatch: pytest.MonkeyPa
 @needs_onednn
 @pytest.mark.parametrize('dtype', TOLERANCE)
 @pytest.mark.parametrize(
-    ('num_new', 'num_all'), [(1, 1), (1, 40), (11, 11), (11, 300), (230, 260)]
+    ('num_new', 'num_all'),
+    [(1, 1), (1, 512), (11, 11), (13, 300), (11, 515), (230, 560), (9, 600)],
 )
 def test_attention_equals_that_of_expanded_heads(
     dtype: torch.dtype, num_new: int, num_all: int
 ) -> None:
     generator = torch.Generator().manual_seed(5)
     query_HTE = torch.randn(6, num_new, 16, generator=generator).to(dtype)
-    keys_GSE, values_GSE = torch.randn(2, 2, num_all, 16, generator=generator).to(dtype)
+    cache_2GCE = torch.randn(2, 2, 600, 16, generator=generator).to(dtype)
+    keys_GSE, values_GSE = cache_2GCE[:, :, :num_all].clone()
+    cache_2GCE[:, :, num_all:] = torch.nan  # what was truncated must not matter
     rows_T = torch.arange(num_all - num_new, num_all)
     mask_TS = torch.arange(num_all)[None] <= rows_T[:, None]
     expected_HTE = functional.scaled_dot_product_attention(
@@ -68,7 +71,7 @@ def test_attention_equals_that_of_expanded_heads(
         scale=0.2,
     )
     with torch.inference_mode():
-        found_HTE = attention._attend(query_HTE, keys_GSE, values_GSE, 0.2)
+        found_HTE = attention._attend(query_HTE, *cache_2GCE, num_all, 0.2)
     torch.testing.assert_close(
         found_HTE.float(), expected_HTE, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype]
     )

@@ -174,13 +174,13 @@ def test_what_does_not_fit_is_refused():
 def test_write_without_commit_is_forgotten():
     cache = make_cache()
     first, second = torch.randn(3, 4, 8), torch.randn(3, 2, 8)
-    keys, values = cache.write(0, first, first)
-    assert keys.shape == values.shape == (3, 4, 8)
-    keys, _ = cache.write(0, second, second)
-    assert torch.equal(keys, second)
+    assert cache.write(0, first, first) == 4
+    assert cache.write(0, second, second) == 2
     cache.commit(2)
-    keys, _ = cache.write(0, first, first)
-    assert torch.equal(keys, torch.cat((second, first), dim=1))
+    assert cache.write(0, first, first) == 6
+    kept = torch.cat((second, first), dim=1)
+    assert torch.equal(cache.keys_LGCE[0, :, :6], kept)
+    assert torch.equal(cache.values_LGCE[0, :, :6], kept)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

@@ -5,7 +5,8 @@ side by side, attention keeps them apart. Key/value heads are never expanded: on
 heads that share one are laid out as further rows of one product.
 """
 
-# Shapes: H query heads, G key/value heads, T new positions, S positions in all, E head dim.
+# Shapes: H query heads, G key/value heads, T new positions, S positions in all, C capacity of the
+# cache, E head dim.
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ from vlo_ros.kv_cache import KVCache
 ATTENTION = 'vlo_cached'
 # Queries of one product: as many as keep its scores near the processor.
 BLOCK_TOKENS = 96
+# In bfloat16 PyTorch's products are oneDNN's, which compiles a kernel of 0.7 MB for every shape
+# and keeps a thousand of them: queries and cache are read in few sizes.
+SIZED = (torch.bfloat16,)
+QUERY_COUNTS = (1, 4, 11, 24, 48, BLOCK_TOKENS)
+LENGTH_STEP = 512
 
 
 @dataclass
@@ -70,22 +76,29 @@ def attend_segments(
     outputs, start = [], 0
     for segment in segments:
         rows = slice(start, start + segment.num_tokens)
-        keys_GSE, values_GSE = segment.cache.write(layer, key[0, :, rows], value[0, :, rows])
-        outputs.append(_attend(query[0, :, rows], keys_GSE, values_GSE, scaling))
+        num_all = segment.cache.write(layer, key[0, :, rows], value[0, :, rows])
+        keys_GCE, values_GCE = segment.cache.keys_LGCE[layer], segment.cache.values_LGCE[layer]
+        outputs.append(_attend(query[0, :, rows], keys_GCE, values_GCE, num_all, scaling))
         start = rows.stop
     output_HTE = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
     return output_HTE.transpose(0, 1)[None], None
 
 
 def _attend(
-    query_HTE: torch.Tensor, keys_GSE: torch.Tensor, values_GSE: torch.Tensor, scaling: float
+    query_HTE: torch.Tensor,
+    keys_GCE: torch.Tensor,
+    values_GCE: torch.Tensor,
+    num_all: int,
+    scaling: float,
 ) -> torch.Tensor:
+    """Attend over the first `num_all` positions, of which the last T are the queries' own."""
+    if query_HTE.dtype in onednn.FORMATS and not query_HTE.is_cuda and onednn.is_available():
+        return _attend_by_head(query_HTE, keys_GCE, values_GCE, num_all, scaling)
+    keys_GSE, values_GSE = keys_GCE[:, :num_all], values_GCE[:, :num_all]
     if query_HTE.is_cuda:
         return _attend_cuda(query_HTE, keys_GSE, values_GSE, scaling)
-    if query_HTE.dtype in onednn.FORMATS and onednn.is_available():
-        return _attend_by_head(query_HTE, keys_GSE, values_GSE, scaling)
     num_heads, num_new, head_dim = query_HTE.shape
-    num_kv_heads, num_all = keys_GSE.shape[:2]
+    num_kv_heads = keys_GSE.shape[0]
     num_rows = num_heads // num_kv_heads
     mask_TS = _future(num_new, query_HTE.dtype)
     mask_TS = functional.pad(mask_TS, (num_all - num_new, 0))
@@ -100,29 +113,48 @@ def _attend(
 
 
 def _attend_by_head(
-    query_HTE: torch.Tensor, keys_GSE: torch.Tensor, values_GSE: torch.Tensor, scaling: float
+    query_HTE: torch.Tensor,
+    keys_GCE: torch.Tensor,
+    values_GCE: torch.Tensor,
+    num_all: int,
+    scaling: float,
 ) -> torch.Tensor:
     """Attend with two products per key/value head; only the new positions need a mask.
 
-    Not oneDNN's products: it compiles a kernel for every length of the cache and keeps thousands.
+    Not `onednn.product`: it too compiles a kernel for every length of the cache.
     """
     num_heads, num_new, head_dim = query_HTE.shape
-    num_kv_heads, num_all = keys_GSE.shape[:2]
+    num_kv_heads, capacity = keys_GCE.shape[:2]
     num_rows = num_heads // num_kv_heads
+    is_sized = query_HTE.dtype in SIZED
+    step = LENGTH_STEP if is_sized else 1
+    num_read = min(-(-num_all // step) * step, capacity)
+    if num_read > num_all:
+        # Behind the last position lies what was truncated: hidden below, but it must be finite.
+        keys_GCE[:, num_all:num_read] = 0
+        values_GCE[:, num_all:num_read] = 0
     query_GRTE = (query_HTE * scaling).view(num_kv_heads, num_rows, num_new, head_dim)
     output_GRTE = torch.empty_like(query_GRTE, memory_format=torch.contiguous_format)
     for first in range(0, num_new, BLOCK_TOKENS):
         block = slice(first, min(first + BLOCK_TOKENS, num_new))
         size = block.stop - first
+        # What is fed to the products, K = R * fed rows over `read` positions, up to `end` seen.
+        fed = next(count for count in QUERY_COUNTS if count >= size) if is_sized else size
         end = num_all - num_new + block.stop
+        read = min(-(-end // step) * step, capacity)
         future_tt = _future(size, query_HTE.dtype)
         for head in range(num_kv_heads):
-            rows_KE = query_GRTE[head, :, block].reshape(num_rows * size, head_dim)
-            scores_KS = rows_KE @ keys_GSE[head, :end].T
+            rows_RTE = query_GRTE[head, :, block]
+            if fed > size:
+                rows_RTE = functional.pad(rows_RTE, (0, 0, 0, fed - size))
+            scores_KS = rows_RTE.reshape(num_rows * fed, head_dim) @ keys_GCE[head, :read].T
+            scores_RTS = scores_KS.view(num_rows, fed, read)[:, :size]
+            if read > end:
+                scores_RTS[:, :, end:] = -torch.inf
             if size > 1:
-                scores_KS.view(num_rows, size, end)[:, :, end - size :] += future_tt
-            attended_KE = scores_KS.softmax(dim=-1) @ values_GSE[head, :end]
-            output_GRTE[head, :, block] = attended_KE.view(num_rows, size, head_dim)
+                scores_RTS[:, :, end - size : end] += future_tt
+            attended_KE = scores_KS.softmax(dim=-1) @ values_GCE[head, :read]
+            output_GRTE[head, :, block] = attended_KE.view(num_rows, fed, head_dim)[:, :size]
     return output_GRTE.view(num_heads, num_new, head_dim)
 
 

@@ -64,14 +64,12 @@ class KVCache:
                 f'{self.capacity} are in use'
             )
 
-    def write(
-        self, layer: int, keys_GTE: torch.Tensor, values_GTE: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put new keys and values behind the committed ones; return views up to the last."""
+    def write(self, layer: int, keys_GTE: torch.Tensor, values_GTE: torch.Tensor) -> int:
+        """Put new keys and values behind the committed ones; return the positions there now."""
         end = self.length + keys_GTE.shape[1]
         self.keys_LGCE[layer, :, self.length : end] = keys_GTE
         self.values_LGCE[layer, :, self.length : end] = values_GTE
-        return self.keys_LGCE[layer, :, :end], self.values_LGCE[layer, :, :end]
+        return end
 
     def commit(self, num_new: int) -> None:
         """Count `num_new` written positions as part of the stream."""
