@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.test_image_message import compressed, image
-from vlo_ros.image_message import ALIASES, ENCODINGS, to_rgb
+from vlo_ros.image_message import ENCODINGS, to_rgb
 
+# What cv_bridge makes of the names of OpenCV.
+ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}
 # Fixed-point coefficients of different libraries differ by this much.
 YUV_TOLERANCE = 2
 
