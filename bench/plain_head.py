@@ -13,23 +13,12 @@ from vlo_ros.template import IGNORE
 class PlainHead(StreamModel):
     """What `StreamModel` must equal, and be smaller and faster than."""
 
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        features: torch.Tensor,
-        labels: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        position_ids: torch.Tensor | None = None,
-        loss_weights: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
-        """Loss of a batch; arguments as in StreamModel.
-
-        Raises:
-            ValueError: Positions have weights of their own, which the published loss has not.
-        """
-        if loss_weights is not None:
-            raise ValueError('loss_weights: the published loss has none')
-        hidden_BTD = self.hidden(input_ids, features, attention_mask, position_ids)
+    def forward(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Loss of a batch; arguments as in StreamModel, but no `loss_weights`."""
+        input_ids, labels = batch['input_ids'], batch['labels']
+        hidden_BTD = self.hidden(
+            input_ids, batch['features'], batch.get('attention_mask'), batch.get('position_ids')
+        )
         loss_BT = functional.cross_entropy(
             self.head(hidden_BTD).transpose(1, 2), labels, reduction='none', ignore_index=IGNORE
         )
