@@ -14,6 +14,7 @@ from sensor_msgs.msg import CompressedImage
 from tests.ros.graph import TINY_MODEL, S, black_image, errors_of
 from vlo_ros import msg
 from vlo_ros.ros.convert import image_message_of, to_ns
+from vlo_ros.ros.status import num_dropped
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -72,6 +73,29 @@ def original(name):
         'chunk': 'auto',
         'image_transport': 'raw',
     }.get(name)
+
+
+@pytest.mark.parametrize(
+    ('setting', 'value'),
+    [
+        ('image.subscription.reliability', 'perhaps'),
+        ('vlo/query.subscription.depth', 'deep'),
+        ('vlo/response/partial.publisher.history', 'keep_some'),
+    ],
+)
+def test_a_bad_qos_override_is_one_line_and_nothing_stays_on_the_graph(
+    graph, capfd, setting, value
+):
+    topic, kind, policy = setting.split('.')
+    topic = f'{graph.namespace}/{topic}'
+    node = graph.vlo(**{f'qos_overrides.{topic}.{kind}.{policy}': value})
+    assert node.trigger_configure() == FAILURE
+    (line,) = errors_of(capfd.readouterr())
+    assert f'qos_overrides.{topic}.{kind}: ' in line
+    assert 'accepted: reliability: reliable, best_effort' in line
+    ours = f'{graph.namespace}/vlo/'
+    names = {name for name, _ in node.get_topic_names_and_types() if name.startswith(ours)}
+    assert names <= {f'{ours}status', f'{ours}transition_event'}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU here')
@@ -261,6 +285,13 @@ def test_a_forward_that_fails_is_said_once_and_the_stream_goes_on(
         assert err.count('out of memory on cpu') == 1
         assert 'Traceback' not in err
     assert is_alive(graph, scenes)
+    statistics = node.cameras[0].statistics
+
+    def num_accounted_for():
+        lost = statistics.frames_rejected + num_dropped(node.cameras[0])
+        return statistics.frames_judged + lost
+
+    graph.wait_for(lambda: num_accounted_for() == statistics.frames_received)
     if stage == 'decode':  # the stream was forgotten, and with it who waited
         response = graph.wait_for(
             lambda: next((r for r in graph.heard('response') if r.query_id == 'mine'), None)

@@ -80,9 +80,18 @@ def test_images_are_of_the_epoch_in_which_they_came():
     assert camera.inbox.take(1) == ([], 7)
 
 
+def test_what_waits_when_time_begins_anew_is_counted():
+    camera = Camera()
+    camera.offer(20.0, 20.1, 20.2, 5.0, 5.1)
+    assert camera.inbox.num_dropped == 3
+    camera.inbox.restart()
+    assert camera.inbox.num_dropped == 5
+
+
 def test_a_restart_forgets_what_is_held():
     camera = Camera()
     camera.offer(20.0, 5.0)
     camera.inbox.restart()
+    assert camera.inbox.num_dropped == 2
     assert camera.offer(6.0, 6.1) == [Arrival.WANTED, Arrival.WANTED]
     assert (camera.num_strays, camera.num_restarts) == (0, 0)

@@ -9,6 +9,7 @@ What is here belongs to no lane: gate, settings, forgetting, health.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -69,31 +70,38 @@ class CameraStream:
         self._gave_up = ''  # why, until the next activation
         self._last_failure = ''
         prefix = f'{name}/' if name else ''
-        shared = (lanes, topics := StreamPublishers(node, f'~/{prefix}', self.statistics))
-        shared = (*shared, self.statistics, self.notices)
-        self.topics = topics
-        self.images = ImageInput(
-            node, prefix, model, stream_config.frame_fps, node_config, *shared, self._restart
-        )
-        self.queries = QueryDesk(
-            node, f'~/{prefix}query', self.stream, *shared, lambda: self.images.newest_ns
-        )
-        self.judge = Judge(
-            self.stream,
-            topics,
-            self.queries,
-            self.statistics,
-            self.notices,
-            self._forgetting,
-            self._report,
-            lanes.wake_encode,
-        )
-        stop = surviving(node, self.notices, self.stop_answer)
-        topics.ask = AskAction(node, f'~/{prefix}ask', self.queries, lanes, stop)
-        self._reset_service = node.create_service(
-            TriggerService, f'~/{prefix}reset', self.on_reset, callback_group=lanes.serve
-        )
-        self.configure(node_config, {})
+        with contextlib.ExitStack() as joined:  # one that is half made leaves again
+            self.topics = topics = StreamPublishers(node, f'~/{prefix}', self.statistics)
+            joined.callback(topics.destroy)
+            shared = (lanes, topics, self.statistics, self.notices)
+            self.images = ImageInput(
+                node, prefix, model, stream_config.frame_fps, node_config, *shared, self._restart
+            )
+            joined.callback(self.images.destroy)
+            self.queries = QueryDesk(
+                node, f'~/{prefix}query', self.stream, *shared, lambda: self.images.newest_ns
+            )
+            joined.callback(self.queries.destroy)
+            self.judge = Judge(
+                self.stream,
+                topics,
+                self.queries,
+                self.statistics,
+                self.notices,
+                self._forgetting,
+                self._report,
+                lanes.wake_encode,
+            )
+            joined.callback(self.judge.release)
+            stop = surviving(node, self.notices, self.stop_answer)
+            topics.ask = AskAction(node, f'~/{prefix}ask', self.queries, lanes, stop)
+            joined.callback(topics.ask.destroy)
+            reset = node.create_service(
+                TriggerService, f'~/{prefix}reset', self.on_reset, callback_group=lanes.serve
+            )
+            joined.callback(node.destroy_service, reset)
+            self.configure(node_config, {})
+            self._joined = joined.pop_all()
 
     def encode_some(self) -> bool:
         """Encode wanted images that wait; False when there are none. For the encode lane."""
@@ -195,12 +203,7 @@ class CameraStream:
         The executor may keep callbacks for a while: what they lead to lets go of the weights.
         """
         self.queries.refuse_all('the node was cleaned up')
-        self.images.destroy()
-        self.queries.destroy()
-        self.judge.release()
-        self._node.destroy_service(self._reset_service)
-        self.topics.ask.destroy()
-        self.topics.destroy()
+        self._joined.close()
         del self.stream
 
     # -- health ----------------------------------------------------------------------------

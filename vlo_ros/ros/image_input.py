@@ -9,7 +9,6 @@ from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -22,6 +21,7 @@ from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
 from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.publishers import StreamPublishers
+from vlo_ros.ros.qos import create_subscription
 from vlo_ros.ros.statistics import StreamStatistics
 from vlo_ros.sampling import LATE_NS
 
@@ -92,7 +92,8 @@ class ImageInput:
         self._statistics = statistics
         self._notices = notices
         self._type = Image if config.image_transport == 'raw' else CompressedImage
-        self._subscription = node.create_subscription(
+        self._subscription = create_subscription(
+            node,
             self._type,
             image_topic(node, f'{prefix}image', config.image_transport),
             surviving(node, notices, self.on_image),
@@ -101,7 +102,6 @@ class ImageInput:
             qos_profile_sensor_data,
             callback_group=lanes.receive,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_mismatch),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             raw=True,  # the pixels of an image that is not wanted are never unpacked
         )
         self.topic = self._subscription.topic_name
@@ -177,7 +177,11 @@ class ImageInput:
         if not wanted:
             return None, epoch
         frames = [frame for image in wanted if (frame := self._read(image)) is not None]
-        return self._model.encode(frames) if frames else [], epoch
+        try:
+            return self._model.encode(frames) if frames else [], epoch
+        except Exception:
+            self._statistics.frames_rejected += len(frames)
+            raise
 
     def _read(self, image: WantedImage) -> Frame | None:
         """Turn a message into a frame; a defective one is counted and left out."""

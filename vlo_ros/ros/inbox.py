@@ -46,7 +46,7 @@ class ImageInbox:
     is left out. Where a clock has said that time went back no second image is asked for.
 
     Attributes:
-        num_dropped: Wanted images dropped because the inbox was full.
+        num_dropped: Images dropped because the inbox was full or time began anew.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ImageInbox:
         verdict = self._sampler.judge(stamp_ns)
         if verdict is Sampling.RESTARTED:
             self._clock_went_back = False
-            self._images.clear()
+            self._drop_all()
             self._epoch = self._on_restart()
         if verdict in (Sampling.WANTED, Sampling.RESTARTED):
             if len(self._images) == self._capacity:
@@ -126,13 +126,17 @@ class ImageInbox:
             The epoch.
         """
         with self._lock:
-            self._images.clear()
-            self._held = None
+            self._drop_all()
             self._clock_went_back = False
             self._sampler.reset()
             if on_restart is not None:
                 self._epoch = on_restart()
             return self._epoch
+
+    def _drop_all(self) -> None:
+        self.num_dropped += len(self._images) + (self._held is not None)
+        self._images.clear()
+        self._held = None
 
     def set_frame_fps(self, frame_fps: float) -> None:
         """Want more or fewer frames from the next image on."""

@@ -212,6 +212,7 @@ class Judge:
         self._drop_plan()
         self.is_speaking, self._partial, self._spoke, self._stop_reason = False, None, False, ''
         with self._handover:
+            self._statistics.frames_forgotten += self._stream.backlog_frames
             try:
                 self._stream.reset()
             except ConfigError as error:

@@ -7,12 +7,12 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 
 from vlo_ros import msg
 from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
 from vlo_ros.ros.convert import NS_PER_S, image_message_of, to_ns
+from vlo_ros.ros.qos import create_publisher
 
 # Frames kept until they are judged, and only while somebody watches.
 KEPT_FRAMES = 32
@@ -27,12 +27,7 @@ class OverlayTopic:
         self._node = node
         self._frames: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
         self._caption, self._said_ns = '', 0
-        self._publisher = node.create_publisher(
-            Image,
-            topic,
-            QoSProfile(depth=2),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        self._publisher = create_publisher(node, Image, topic, QoSProfile(depth=2))
 
     def destroy(self) -> None:
         """Take the publisher off the graph."""

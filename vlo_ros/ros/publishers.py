@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Duration
 from rclpy.clock import Clock
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 
 from vlo_ros import msg
 from vlo_ros.events import Decision, Finish, Partial, Response, Trigger, Verdict
 from vlo_ros.ros.convert import NS_PER_S, to_time
 from vlo_ros.ros.overlay_topic import OverlayTopic
+from vlo_ros.ros.qos import create_publisher
 from vlo_ros.ros.statistics import StreamStatistics
 
 if TYPE_CHECKING:
@@ -58,26 +60,24 @@ class StreamPublishers:
         self._newest_frame_id = ''
         self._sequence = 0
         self._first_token_ns: int | None = None
-        self.overlay = OverlayTopic(node, f'{prefix}overlay')
         self.ask: AskAction | None = None
+        with contextlib.ExitStack() as joined:
 
-        def publisher(message_type, name: str, qos: QoSProfile):
-            return node.create_publisher(
-                message_type,
-                f'{prefix}{name}',
-                qos,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
+            def publisher(message_type, name: str, qos: QoSProfile) -> Publisher:
+                made = create_publisher(node, message_type, f'{prefix}{name}', qos)
+                joined.callback(node.destroy_publisher, made)
+                return made
 
-        self._response = publisher(msg.Response, 'response', SENTENCES)
-        self._partial = publisher(msg.Response, 'response/partial', SENTENCES)
-        self._decision = publisher(msg.Decision, 'decision', DECISIONS)
+            self.overlay = OverlayTopic(node, f'{prefix}overlay')
+            joined.callback(self.overlay.destroy)
+            self._response = publisher(msg.Response, 'response', SENTENCES)
+            self._partial = publisher(msg.Response, 'response/partial', SENTENCES)
+            self._decision = publisher(msg.Decision, 'decision', DECISIONS)
+            self._joined = joined.pop_all()
 
     def destroy(self) -> None:
         """Take the publishers off the graph."""
-        for publisher in (self._response, self._partial, self._decision):
-            self._node.destroy_publisher(publisher)
-        self.overlay.destroy()
+        self._joined.close()
 
     def has_listeners(self) -> bool:
         """Whether anybody subscribes to anything that comes of judging a frame."""

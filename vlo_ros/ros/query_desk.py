@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from vlo_ros import msg
 from vlo_ros.events import NS_PER_S, Query
@@ -17,6 +16,7 @@ from vlo_ros.ros.convert import to_ns
 from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.notices import Notices, one_line
 from vlo_ros.ros.publishers import StreamPublishers
+from vlo_ros.ros.qos import create_subscription
 from vlo_ros.ros.statistics import StreamStatistics
 from vlo_ros.stream import Stream
 
@@ -78,13 +78,13 @@ class QueryDesk:
         self._waiting: list[WaitingQuery] = []
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._subscription = node.create_subscription(
+        self._subscription = create_subscription(
+            node,
             msg.Query,
             topic,
             surviving(node, notices, self.on_query),
             QUERIES,
             callback_group=lanes.ask,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
     def destroy(self) -> None:

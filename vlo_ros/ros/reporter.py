@@ -8,10 +8,10 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from vlo_ros import msg
 from vlo_ros.ros.camera_stream import CameraStream
+from vlo_ros.ros.qos import create_publisher
 from vlo_ros.ros.status import diagnose, num_dropped, status_of
 
 if TYPE_CHECKING:
@@ -79,11 +79,9 @@ class Reporter:
             self._node.destroy_publisher(self._statuses.pop(name))
             self._seen.pop(name, None)
         for name in names - self._statuses.keys():
-            self._statuses[name] = self._node.create_publisher(
-                msg.StreamStatus,
-                f'~/{name}/status' if name else '~/status',
-                QoSProfile(depth=10),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            topic = f'~/{name}/status' if name else '~/status'
+            self._statuses[name] = create_publisher(
+                self._node, msg.StreamStatus, topic, QoSProfile(depth=10)
             )
 
     def _dropped_share(self, camera: CameraStream) -> float:

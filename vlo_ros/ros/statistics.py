@@ -70,6 +70,7 @@ class StreamStatistics:
         self.queries_rejected = 0
         self.responses = 0
         self.resets = 0
+        self.frames_forgotten = 0  # waiting to be judged when the stream was forgotten
         self.forwards_joined = 0  # done as one with another camera's
         self.failures_in_a_row = 0  # forwards that failed since a frame was judged
         self.received = Rate()

@@ -56,8 +56,9 @@ def status_of(camera: CameraStream, model_name: str, device: str) -> msg.StreamS
 
 
 def num_dropped(camera: CameraStream) -> int:
-    """Wanted frames that were lost because a queue was full."""
-    return camera.images.inbox.num_dropped + camera.stream.num_dropped
+    """Wanted frames that were lost because a queue was full or the stream was forgotten."""
+    forgotten = camera.statistics.frames_forgotten
+    return camera.images.inbox.num_dropped + camera.stream.num_dropped + forgotten
 
 
 def _state_of(camera: CameraStream) -> int:
