@@ -28,7 +28,7 @@ from vlo_ros.connector import make_connector
 from vlo_ros.template import IGNORE, turns_from
 
 LLAMA_SMALL = LlamaConfig(
-    hidden_size=384, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=6,
+    hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=4,
     num_key_value_heads=2, vocab_size=32_000, max_position_embeddings=8192,
     tie_word_embeddings=False,
 )  # fmt: skip
@@ -128,7 +128,8 @@ def make_trainee(case: Case, device: torch.device) -> StreamModel:
     kind = PlainHead if case.head == 'plain' else StreamModel
     model = kind(llama, make_template().placeholder_id).train()
     if case.checkpointing:
-        model.activation_checkpointing_enable(use_reentrant=False)
+        options = {'use_reentrant': False}
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=options)
     return model
 
 
@@ -140,7 +141,7 @@ def make_batches(case: Case, device: torch.device) -> tuple[list[dict[str, torch
     else:
         # Lengths as far apart as those of videos: from a sixteenth of the row to all of it.
         rng = random.Random(case.seed)
-        drawn = [round(num_positions * 2 ** rng.uniform(-4, 0)) for _ in range(16)]
+        drawn = [round(num_positions * 2 ** rng.uniform(-4, 0)) for _ in range(8)]
         examples = [make_example(length, number) for number, length in enumerate(drawn)]
         rows = _fill(examples, num_positions) if case.batches == 'packed' else _pairs(examples)
     batches = [

@@ -2,7 +2,8 @@
 
     python -m training.inspect --llm DIR --adapter DIR --conversations C.json [--output OUT.json]
 
-C.json is a list of `{"messages": [...], "frames": file, "frame_index": [...]}`; `frames` is an
+C.json is what `python -m training.datasets` writes, or a list of
+`{"messages": [...], "frames": file, "frame_index": [...]}`; `frames` is an
 `.npz` with images (`frames`, N x 3 x S x S, needs --vision) or features (`features`, N x F x V),
 or a feature file (`.pt`, `.safetensors`). Without --output every conversation is printed, learned
 tokens in colour.
@@ -48,6 +49,10 @@ from vlo_ros.vision import VisionTower
 THRESHOLDS = (0.0, 0.725)
 _LEARNED = 'bold green'
 _SILENT = 'green'
+
+
+# Keys of a conversation with its frames: our own, and as training.datasets writes it.
+_KINDS = ({'messages', 'frames'}, {'conversation', 'load_ranges'})
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,9 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
     if not isinstance(content, list):
         raise CorpusError(f'conversations {path}: a list is expected')
     for number, sample in enumerate(content):
-        if not isinstance(sample, Mapping) or not {'messages', 'frames'} <= set(sample):
+        if not isinstance(sample, Mapping) or not any(kind <= set(sample) for kind in _KINDS):
             raise CorpusError(f"conversations {path}: entry {number} lacks 'messages' or 'frames'")
-    return content
+    return [{'messages': one.get('conversation'), **one} for one in content]
 
 
 def read_frames(sample: Mapping[str, Any], folder: Path) -> torch.Tensor:
@@ -120,6 +125,8 @@ def read_frames(sample: Mapping[str, Any], folder: Path) -> torch.Tensor:
     Raises:
         CorpusError: The file is missing, damaged, or has fewer frames than the sample names.
     """
+    if 'load_ranges' in sample:
+        return FeatureStore([folder]).load(sample['load_ranges'])
     path = Path(sample['frames']).expanduser()
     if not path.is_absolute() and not path.exists():
         path = folder / path
@@ -234,6 +241,7 @@ def main(
             help='count the frames of turns without labels, which the published does not'
         ),
     ] = False,
+    limit: Annotated[int, typer.Option(help='at most so many conversations', min=0)] = 0,
     device: Annotated[str, typer.Option(help='auto, cpu or cuda')] = 'auto',
     dtype: Annotated[str, typer.Option(help='auto, float32, bfloat16 or float16')] = 'auto',
 ) -> None:
@@ -244,7 +252,7 @@ def main(
         config = ModelConfig(
             llm=llm, vision=vision, adapter=adapter, variant=variant, device=device, dtype=dtype
         )
-    samples = read_samples(conversations)
+    samples = read_samples(conversations)[: limit or None]
     frames = [read_frames(sample, conversations.parent) for sample in samples]
     dims = [one.shape[-1] for one in frames if one.ndim == 3]
     evaluee = load_evaluee(config, dims[0] if len(dims) == len(frames) and dims else None)

@@ -176,7 +176,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     if not equals or not (dot or name in ('output', 'stages')):
         raise ConfigError(f'{override!r}: expected section.setting=value')
     try:
-        value = yaml.safe_load(text)
+        value = yaml.safe_load(text) if text else ''
     except yaml.YAMLError as error:
         raise ConfigError(f'{override!r}: the value is not valid YAML') from error
     if not dot:
