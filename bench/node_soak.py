@@ -121,9 +121,8 @@ class Soak:
                     found.append(f'{process}: {name} went from {row["first"]} to {row["last"]}')
         row = trends['decision_p50_s']
         if not row['last'] - row['first'] <= bounds.latency_s:
-            found.append(
-                f'median latency of decisions went from {row["first"]:.3g} s to {row["last"]:.3g} s'
-            )
+            went = f'went from {row["first"]:.3g} s to {row["last"]:.3g} s'
+            found.append(f'median latency of decisions {went}')
         if self.answered != self.asked:
             found.append(f'{self.asked} queries, {self.answered} responses to them')
         if trends['judged']['last'] <= trends['judged']['first']:
