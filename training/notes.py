@@ -22,7 +22,8 @@ from rosbags.typesys import Stores, get_typestore
 from training.datasets.sample import Message, assistant, stream, user
 from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S
-from vlo_ros.sources.bag import IMAGE_TYPES, header_stamp
+from vlo_ros.message_header import peek_header
+from vlo_ros.sources.bag import IMAGE_TYPES
 
 STRING = 'std_msgs/msg/String'
 # Later than this, s, a time is one of the clock and not counted from the first frame.
@@ -114,7 +115,7 @@ def _clock_offset(reader: Reader) -> int:
     """Time of recording less header stamp of images, ns; 0 where it is the same clock."""
     images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES]
     for _, log_ns, data in itertools.islice(reader.messages(connections=images), 1):
-        stamp_ns = header_stamp(bytes(data))
+        stamp_ns, _ = peek_header(bytes(data))
         offset_ns = log_ns - stamp_ns if stamp_ns else 0
         return offset_ns if abs(offset_ns) > SAME_CLOCK_S * NS_PER_S else 0
     return 0

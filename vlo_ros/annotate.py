@@ -27,10 +27,11 @@ from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S, Frame, Query
 from vlo_ros.image_message import to_rgb
 from vlo_ros.message_definitions import DECISION, RESPONSE, message_types
+from vlo_ros.message_header import peek_header
 from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
 from vlo_ros.replay import ReplayEvent, replay
 from vlo_ros.sampling import Sampler
-from vlo_ros.sources.bag import BagRecording, header_stamp
+from vlo_ros.sources.bag import BagRecording
 
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
@@ -173,7 +174,7 @@ class _Annotator:
 
     def _annotate(self, msgtype: str, log_ns: int, data: bytes) -> None:
         try:
-            stamp_ns = header_stamp(data) or log_ns
+            stamp_ns = peek_header(data)[0] or log_ns
         except SourceError:  # left out when it was judged
             return
         if self._next is None or stamp_ns != self._next.stamp_ns:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from vlo_ros.errors import ConfigError
+from vlo_ros.errors import ConfigError, one_line
 
 # VideoLLM-online (CVPR 2024), official implementation: part of what the published weights learned.
 SYSTEM_PROMPT = (
@@ -220,8 +220,7 @@ def load_config(name: str | Path, **changes: Any) -> VloConfig:
     except OSError as error:
         raise ConfigError(f'model YAML {path}: {error.strerror or error}') from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = ' '.join(str(error).split())
-        raise ConfigError(f'model YAML {path}: not valid YAML: {reason}') from error
+        raise ConfigError(f'model YAML {path}: not valid YAML: {one_line(error)}') from error
     return config_from(content, path, **changes)
 
 

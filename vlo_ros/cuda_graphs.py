@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn import functional
 
+from vlo_ros.errors import one_line
 from vlo_ros.kv_cache import KVCache
 
 logger = logging.getLogger(__name__)
@@ -186,8 +187,9 @@ class StaticForward:
         try:
             step.capture(self._pool)
         except RuntimeError as error:
-            reason = ' '.join(str(error).split())[:200]
-            logger.warning('CUDA graph of %s not captured, running without: %s', shape, reason)
+            logger.warning(
+                'CUDA graph of %s not captured, running without: %s', shape, one_line(error)
+            )
             self._model = None
             return False
         return True

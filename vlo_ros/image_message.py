@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.image import ImageError, message_to_cvimage
 
-from vlo_ros.errors import SourceError
+from vlo_ros.errors import SourceError, one_line
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 PixelDecoder: TypeAlias = Callable[[Any], Image]
@@ -87,7 +87,7 @@ def to_rgb(message: Any, decode_pixels: PixelDecoder | None = None) -> Image:
     try:
         image_HWC = (decode_pixels or decode_with_rosbags)(packed)
     except (ImageError, cv2.error, ValueError, TypeError) as error:
-        raise SourceError(f'image {_what(message)}: {_one_line(error)}') from error
+        raise SourceError(f'image {_what(message)}: {one_line(error)}') from error
     return np.ascontiguousarray(image_HWC, dtype=np.uint8)
 
 
@@ -128,7 +128,7 @@ def _decode_compressed(message: Any) -> Image:
     try:
         image_HWC = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise SourceError(f'{what}: {_one_line(error)}') from error
+        raise SourceError(f'{what}: {one_line(error)}') from error
     if image_HWC is None:
         raise SourceError(f'{what}: damaged data')
     return np.asarray(cv2.cvtColor(image_HWC, cv2.COLOR_BGR2RGB), dtype=np.uint8)
@@ -177,7 +177,3 @@ def _check_size(what: str, width: int, height: int) -> None:
 
 def _what(message: Any) -> str:
     return f'{message.width}x{message.height} {str(message.encoding)[:40]!r}'
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:200] or type(error).__name__

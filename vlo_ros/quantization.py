@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vlo_ros.errors import ConfigError
+from vlo_ros.errors import ConfigError, one_line
 
 INT4_GROUP = 128  # weights that share a scale
 
@@ -48,8 +48,9 @@ def quantize(model: nn.Module, kind: str, device: torch.device) -> None:
     try:
         torchao.quantize_(model, _torchao_config(torchao, kind))
     except (ImportError, RuntimeError, ValueError, AssertionError, AttributeError) as error:
-        reason = ' '.join(str(error).split())[:200]
-        raise ConfigError(f'model.quantization: torchao cannot make {kind!r}: {reason}') from error
+        raise ConfigError(
+            f'model.quantization: torchao cannot make {kind!r}: {one_line(error)}'
+        ) from error
 
 
 def _torchao_config(torchao: Any, kind: str) -> Any:

@@ -7,7 +7,6 @@ before it are the same, so both accept and refuse the same messages (one contrac
 from __future__ import annotations
 
 import array
-import struct
 from typing import Any
 
 import cv2
@@ -17,14 +16,14 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from vlo_ros import image_message
-from vlo_ros.errors import SourceError
+from vlo_ros.errors import SourceError, one_line
+from vlo_ros.events import NS_PER_S
+from vlo_ros.message_header import peek_header as peek_header
 
 try:
     from cv_bridge import CvBridge, CvBridgeError
 except ImportError:
     CvBridge = None
-
-NS_PER_S = 1_000_000_000
 
 # OpenCV's conversion from RGB to each encoding that the camera node publishes.
 _FROM_RGB = {
@@ -58,7 +57,7 @@ def _decode_with_cv_bridge(packed: Any) -> npt.NDArray[np.uint8]:
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, 'rgb8'), dtype=np.uint8)
     except CvBridgeError as error:
-        raise SourceError(' '.join(str(error).split())) from error
+        raise SourceError(one_line(error)) from error
 
 
 def image_message_of(
@@ -95,23 +94,6 @@ def _bytes_field(data: npt.NDArray[np.uint8]) -> array.array:
     field = array.array('B')
     field.frombytes(np.ascontiguousarray(data).data)
     return field
-
-
-def peek_header(serialized: bytes) -> tuple[int, str]:
-    """Read stamp (ns) and frame_id from a serialized message that begins with a Header.
-
-    A camera sends many more frames than are judged; the others are not worth deserializing.
-
-    Raises:
-        SourceError: The bytes are no CDR with a Header in front.
-    """
-    order = '<' if serialized[1:2] == b'\x01' else '>'
-    try:
-        seconds, nanoseconds, length = struct.unpack_from(f'{order}iII', serialized, 4)
-        frame_id = serialized[16 : 16 + length].rstrip(b'\0').decode('utf-8', 'replace')
-    except struct.error as error:
-        raise SourceError(f'message of {len(serialized)} bytes has no header') from error
-    return seconds * NS_PER_S + nanoseconds, frame_id
 
 
 def to_time(stamp_ns: int) -> Time:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,13 @@ from rosbags.typesys import Stores, get_typestore
 from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S, Frame
 from vlo_ros.image_message import to_rgb
+from vlo_ros.message_header import peek_header
 from vlo_ros.sampling import Sampler, Sampling
 from vlo_ros.sources.bag_remains import BagMessage, read_remains, topics_of_remains
 from vlo_ros.sources.images import natural_key
+from vlo_ros.sources.recording import BAG_SUFFIXES
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
-STORAGE_SUFFIXES = ('.mcap', '.db3')
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class BagRecording:
 
     def _frame_of(self, message: BagMessage, sampler: Sampler, number: int) -> Frame | None:
         """Convert a message if its frame is wanted; its stamp is read before the rest is."""
-        stamp_ns = header_stamp(message.data)
+        stamp_ns, _ = peek_header(message.data)
         if not stamp_ns:
             if number == 1:
                 logger.warning(
@@ -175,14 +175,5 @@ def storages_of(path: Path) -> list[Path]:
     """The storage files of a bag in the order they were written."""
     if path.is_file():
         return [path]
-    found = (member for member in path.iterdir() if member.suffix.lower() in STORAGE_SUFFIXES)
+    found = (member for member in path.iterdir() if member.suffix.lower() in BAG_SUFFIXES)
     return sorted(found, key=lambda member: natural_key(member.name))
-
-
-def header_stamp(data: bytes) -> int:
-    """Stamp, ns, of a serialised message that begins with a std_msgs/Header."""
-    if len(data) < 12:
-        raise SourceError(f'damaged message of {len(data)} bytes')
-    # CDR: 4 bytes of encapsulation whose second one tells the byte order, then the fields.
-    seconds, nanoseconds = struct.unpack_from('<iI' if data[1] & 1 else '>iI', data, 4)
-    return int(seconds) * NS_PER_S + int(nanoseconds)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vlo_ros.errors import SourceError
-from vlo_ros.sources.recording import Recording
+from vlo_ros.sources.recording import BAG_SUFFIXES, Recording
 
-BAG_SUFFIXES = ('.mcap', '.db3')
 RENDERED = 'rendered:'
 ACCEPTED = (
     'a rosbag2 (folder, .mcap, .db3), a video file, a folder of images, a .npz with `frames`, or '

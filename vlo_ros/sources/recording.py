@@ -8,6 +8,8 @@ from typing import Protocol
 from vlo_ros.events import NS_PER_S, Frame
 from vlo_ros.sampling import Sampler
 
+BAG_SUFFIXES = ('.mcap', '.db3')
+
 
 class Recording(Protocol):
     """A recording that can be read once, from its first frame to its last."""

@@ -1,0 +1,27 @@
+"""Reads the header of a serialized message and nothing else.
+
+A camera sends many more frames than are judged; the others are not worth deserializing.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from vlo_ros.errors import SourceError
+from vlo_ros.events import NS_PER_S
+
+
+def peek_header(serialized: bytes) -> tuple[int, str]:
+    """Read stamp (ns) and frame_id of a serialized message that begins with a std_msgs/Header.
+
+    Raises:
+        SourceError: The bytes are no CDR with a Header in front.
+    """
+    # CDR: 4 bytes of encapsulation whose second one tells the byte order, then the fields.
+    order = '<' if len(serialized) > 1 and serialized[1] & 1 else '>'
+    try:
+        seconds, nanoseconds, length = struct.unpack_from(f'{order}iII', serialized, 4)
+    except struct.error as error:
+        raise SourceError(f'damaged message: {len(serialized)} bytes hold no header') from error
+    frame_id = serialized[16 : 16 + length].rstrip(b'\0').decode('utf-8', 'replace')
+    return seconds * NS_PER_S + nanoseconds, frame_id
