@@ -9,11 +9,9 @@ memory bandwidth. Both sides run with the same allocator settings and threads.
 
 from __future__ import annotations
 
-import argparse
 import resource
 import statistics
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,10 +19,12 @@ import torch
 from bench import machine
 from bench.baseline import PublishedLoop
 from bench.random_models import (
+    DAY_FRAMES,
     LLAMA_125M,
     TOKENS_PER_FRAME,
     add_lora,
     filling,
+    judge,
     make_frames,
     make_llama,
     make_model,
@@ -32,21 +32,17 @@ from bench.random_models import (
     speaking_at,
 )
 from vlo_ros.checkpoint import VloModel
-from vlo_ros.events import FrameTokens
-from vlo_ros.stream import Stream
 
 CPU = torch.device('cpu')
 LORA_RANK = 24
 POINTS = (100, 600, 1200)  # frames
 MEASURED_FRAMES = 15  # up to each point; ratios are of the least, tables name the median too
-DAY_FRAMES = 24 * 3600 * 2
 CHUNK_FRAMES = 32
 
 
 def main() -> None:
     """Measure, print one table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--output', type=Path, help='JSON file to write')
+    parser = machine.parser(__doc__)
     parser.add_argument('--threads', type=int, default=1)
     arguments = parser.parse_args()
     machine.tune_allocator('bench.cpu')
@@ -128,10 +124,10 @@ def _steps(model: VloModel) -> tuple[dict[int, list[float]], int]:
     seconds = {}
     for num_frames in POINTS:
         with filling():
-            _judge(stream, frames[stream.num_judged : num_frames - MEASURED_FRAMES])
+            judge(stream, frames[stream.num_judged : num_frames - MEASURED_FRAMES])
         with speaking_at(()):
             seconds[num_frames] = [
-                machine.cpu_seconds(partial(_judge, stream, [frame]))
+                machine.cpu_seconds(partial(judge, stream, [frame]))
                 for frame in frames[num_frames - MEASURED_FRAMES : num_frames]
             ]
     return seconds, stream.decoder.cache.num_bytes
@@ -144,19 +140,12 @@ def _chunk_seconds(model: VloModel, chunk: str) -> float:
     frames = make_frames(model, 0, last)
     rounds = []
     with filling():
-        _judge(stream, frames[:first])
+        judge(stream, frames[:first])
     with speaking_at(()):
         for start in range(first, last, CHUNK_FRAMES):
             part = frames[start : start + CHUNK_FRAMES]
-            rounds.append(machine.cpu_seconds(partial(_judge, stream, part)))
+            rounds.append(machine.cpu_seconds(partial(judge, stream, part)))
     return statistics.mean(rounds) / CHUNK_FRAMES
-
-
-def _judge(stream: Stream, frames: list[FrameTokens]) -> None:
-    for frame in frames:
-        stream.put_frame(frame)
-    for _ in stream.advance():
-        pass
 
 
 def _milliseconds(side: str, seconds: list[float]) -> dict[str, float]:

@@ -5,391 +5,152 @@
 
 Llama-3-8B in bfloat16 and SigLIP-L/16 at 384 px, 10 tokens a frame and the interval. Random
 weights decide nothing of use, so verdicts are replaced once they have been computed and read.
+
+OUT.json is written after every section. A section that fails, or that the time does not reach,
+is named there with the reason, and the others are measured all the same.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bench import machine
-from bench.baseline import PublishedLoop
-from bench.random_models import (
-    LLAMA_8B,
-    LLAMA_TINY,
-    SIGLIP_LARGE,
-    SIGLIP_TINY,
-    TOKENS_PER_FRAME,
-    add_lora,
-    filling,
-    make_frames,
-    make_llama,
-    make_model,
-    make_stream,
-    speaking_at,
-)
-from vlo_ros.attention import Segment
-from vlo_ros.batch import StreamBatch
+from bench.gpu_sections import GpuMeasurements, agreement
 from vlo_ros.checkpoint import VloModel
-from vlo_ros.errors import ConfigError
-from vlo_ros.events import NS_PER_S, Frame, FrameTokens, Partial
-from vlo_ros.quantization import quantize
-from vlo_ros.stream import Stream
+from vlo_ros.errors import one_line
 
-LORA_RANK = 128
-FPS = 2.0
-SENTENCE_TOKENS = 15
-DAY_FRAMES = 24 * 3600 * 2
+# What is not begun by then is left out; the longest section takes about two minutes.
+BUDGET_MINUTES = 6.0
 
 
-class GpuBenchmark:
-    """One run: the device, the shapes, and the result so far."""
+class Report:
+    """The result so far.
 
-    def __init__(self, tiny: bool) -> None:
-        """Use the GPU and the real shapes, or any device and tiny ones."""
-        self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        self.dtype = torch.bfloat16
-        self.llama, self.siglip = (LLAMA_TINY, SIGLIP_TINY) if tiny else (LLAMA_8B, SIGLIP_LARGE)
-        window = self.llama.max_position_embeddings
-        # Room for the sentence and the system prompt at the end.
-        self.contexts = [window // 16, window // 2, window - 192]
-        self.num_steps = 3 if tiny else 100
-        self.replay_frames = 64 if tiny else 1200
-        self.many = (2,) if tiny else (4, 16, 32)
-        self.start = time.perf_counter()
-        self.result: dict[str, Any] = {
-            'machine': machine.describe(self.device),
-            'ceilings': {} if tiny else machine.ceilings(self.device),
-        }
+    Attributes:
+        result: Section by name.
+        failed: Reason by name of the section that has no figures.
+    """
 
-    def run(self, kinds: list[str], compiled: bool) -> dict[str, Any]:
-        """Measure everything."""
-        self.result['published'] = self._published()
-        self._release()
-        model = make_model(make_llama(self.llama, self.dtype, self.device), self.siglip)
-        self.result['encoder'] = self._encoder(model, compiled)
-        self.result['live'] = self._live(model)
-        self.result['replay'] = self._replay(model)
-        self.result['streams'] = self._streams(model)
-        self.result['memory'] = self._memory(model)
-        reference = self._decisions(model, chunk=1)
-        rows = [self._agreement('bfloat16, chunks of 32', reference, self._decisions(model, 32))]
-        for kind in kinds:
-            del model
-            self._release()
-            llama = make_llama(self.llama, self.dtype, self.device)
+    def __init__(self, path: Path | None, budget_minutes: float) -> None:
+        """Write to `path` after every section."""
+        self.result: dict[str, Any] = {}
+        self.failed: dict[str, str] = {}
+        self._path, self._budget_minutes = path, budget_minutes
+        self._start = time.perf_counter()
+
+    @property
+    def minutes(self) -> float:
+        """Since the beginning."""
+        return (time.perf_counter() - self._start) / 60
+
+    def measure(self, name: str, section: Callable[[], Any]) -> Any:
+        """Run a section and keep what it returns; None when it failed or came too late."""
+        found = None
+        if self.minutes > self._budget_minutes:
+            self.failed[name] = f'not begun: {self.minutes:.1f} minutes were over'
+        else:
             try:
-                quantize(llama, kind, self.device)
-            except ConfigError as error:
-                rows.append({'what': kind, 'agreement': str(error)})
-                model = make_model(llama, self.siglip)
-                continue
-            model = make_model(llama, self.siglip)
-            row = self._agreement(kind, reference, self._decisions(model, 1))
-            seconds = self._steps(model, self.contexts[-1])
-            row |= {'live_p50_ms': machine.percentiles(seconds)['p50_ms']}
-            row |= {'replay_fps_chunks_of_32': self._replay_fps(model, '32', ())}
-            rows.append(row)
-        self.result['agreement'] = rows
-        self.result['ratios'] = self._ratios()
-        self.result['total'] = {'minutes': (time.perf_counter() - self.start) / 60}
-        return self.result
+                found = section()
+            except Exception as error:  # whatever a GPU does; the other sections must not be lost
+                self.failed[name] = f'{type(error).__name__}: {one_line(error)}'
+        if isinstance(found, dict | list):
+            self.result[name] = found
+        self.write()
+        return found
 
-    # -- the published schedule ------------------------------------------------------------
+    def write(self) -> None:
+        """Bring the file up to date."""
+        self.result['total'] = {'minutes': self.minutes, 'failed': len(self.failed)}
+        if self.failed:
+            self.result['failed'] = self.failed
+        machine.write_json(self._path, self.result)
 
-    def _published(self) -> list[dict[str, Any]]:
-        model = add_lora(make_llama(self.llama, self.dtype, self.device), LORA_RANK)
-        encoder = make_model(make_llama(LLAMA_TINY, self.dtype, self.device), self.siglip)
-        tokens_FD = torch.randn(10, self.llama.hidden_size, device=self.device) * 0.02
-        tokens_FD = tokens_FD.to(self.dtype)
-        rows = []
-        loop = PublishedLoop(model, interval_id=1)
-        for context in self.contexts:
-            loop.fill(context // TOKENS_PER_FRAME, TOKENS_PER_FRAME)
-            for _ in range(3):
-                loop.judge(tokens_FD)
-            judge = [self._seconds(lambda: loop.judge(tokens_FD)) for _ in range(20)]
-            encode = [self._seconds(lambda: encoder.encode(self._images(1))) for _ in range(10)]
-            say = self._seconds(lambda: loop.say(1, SENTENCE_TOKENS))
-            step, frame = (machine.percentiles(times)['p50_ms'] for times in (judge, encode))
-            rows.append(
-                {
-                    'context': context,
-                    'step_p50_ms': step,
-                    'encode_ms': frame,
-                    'fps': 1e3 / (step + frame),
-                    'sentence_ms': say * 1e3,
-                }
-            )
-        return rows
 
-    # -- ours ------------------------------------------------------------------------------
+def run(report: Report, tiny: bool, kinds: list[str], compiled: bool) -> None:
+    """Measure everything."""
+    gpu = GpuMeasurements(tiny)
+    report.measure('machine', lambda: machine.describe(gpu.device))
+    if not tiny:
+        report.measure('ceilings', lambda: machine.ceilings(gpu.device))
+    report.measure('published', gpu.published)
+    gpu.release()
+    reference_N = _ours(report, gpu, compiled)
+    gpu.release()  # the model went with `_ours`
+    for kind in kinds if reference_N is not None else ():
+        report.measure(kind, lambda kind=kind: gpu.quantized(kind, reference_N))  # type: ignore[misc]
+        gpu.release()
+    report.result['ratios'] = ratios_of(report.result)
+    report.write()
 
-    def _encoder(self, model: VloModel, compiled: bool) -> list[dict[str, Any]]:
-        rows = []
-        for how in ('eager', 'compiled') if compiled else ('eager',):
-            if how == 'compiled':
-                model.tower.model = torch.compile(model.tower.model)
-            for count in (1, 8, 32):
-                images = self._images(count)
-                for _ in range(3):
-                    model.encode(images)
-                seconds = min(self._seconds(lambda images=images: model.encode(images))
-                              for _ in range(10))  # fmt: skip
-                rows.append(
-                    {'how': how, 'batch': count, 'ms': seconds * 1e3, 'fps': count / seconds}
-                )
-        return rows
 
-    def _live(self, model: VloModel) -> list[dict[str, Any]]:
-        rows = []
-        for context in self.contexts:
-            seconds = self._steps(model, context)
-            row = {'context': context, **machine.percentiles(seconds), 'fps': 1 / min(seconds)}
-            row |= self._spoken(model, context)
-            traffic = self._weight_bytes(model) + self._cache_bytes(model, context)
-            row['gb_per_s'] = traffic / min(seconds) / 1e9
-            rows.append(row)
-        return rows
+def _ours(report: Report, gpu: GpuMeasurements, compiled: bool) -> torch.Tensor | None:
+    """Measure our side in bfloat16; return what it decides one frame at a time."""
+    model: VloModel | None = report.measure('model', gpu.make_model)
+    if model is None:
+        return None
+    report.measure('live', lambda: gpu.live(model))
+    report.measure('encoder', lambda: gpu.encoder(model, compiled))
+    report.measure('replay', lambda: gpu.replay(model))
+    reference_N: torch.Tensor | None = report.measure('reference', lambda: gpu.decisions(model, 1))
+    if reference_N is not None:
+        report.measure(
+            'chunks',
+            lambda: agreement('chunks of 32', reference_N, gpu.decisions(model, 32)),
+        )
+    report.measure('streams', lambda: gpu.streams(model))
+    report.measure('memory', lambda: gpu.memory(model))
+    return reference_N
 
-    def _steps(self, model: VloModel, context: int) -> list[float]:
-        """Seconds of live frames from `context` on, each up to its decision in the host."""
-        stream, frames = self._filled(model, context, self.num_steps + 5)
-        with speaking_at(()):
-            seconds = [
-                self._seconds(lambda frame=frame: _judge(stream, [frame])) for frame in frames
-            ]
-        return seconds[5:]
 
-    def _spoken(self, model: VloModel, context: int) -> dict[str, float]:
-        """From an image in host memory to decision, first token and whole sentence."""
-        stream, frames = self._filled(model, context, 6)
-        image = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
-        decided, first, sentence = [], [], []
-        with speaking_at([frame.index for frame in frames]):
-            for frame in frames:
-                start = time.perf_counter()
-                (tokens,) = model.encode([Frame(frame.stamp_ns, frame.index, image)])
-                stream.put_frame(tokens)
-                for number, outcome in enumerate(stream.advance()):
-                    now = time.perf_counter() - start
-                    if number == 0:
-                        decided.append(now)
-                    if isinstance(outcome, Partial) and outcome.num_tokens == 1:
-                        first.append(now)
-                sentence.append(time.perf_counter() - start - decided[-1])
-        return {
-            'capture_to_decision_ms': min(decided) * 1e3,
-            'capture_to_first_token_ms': min(first) * 1e3,
-            'sentence_ms': min(sentence) * 1e3,
-        }
-
-    def _replay(self, model: VloModel) -> list[dict[str, Any]]:
-        rows = []
-        for name, every in (('0', 0), ('1:100', 100), ('1:20', 20)):
-            speaking = range(every, self.replay_frames, every) if every else ()
-            for chunk in ('1', '8', '32', 'auto'):
-                fps = self._replay_fps(model, chunk, speaking)
-                row = {'speaking': name, 'chunk': chunk, 'language_fps': fps}
-                if chunk == 'auto':
-                    row['end_to_end_fps'] = self._end_to_end_fps(model, speaking)
-                rows.append(row)
-        return rows
-
-    def _replay_fps(self, model: VloModel, chunk: str, speaking: Any) -> float:
-        stream = make_stream(model, chunk=chunk, max_new_tokens=SENTENCE_TOKENS)
-        frames = make_frames(model, 0, self.replay_frames)
-        with speaking_at(speaking):
-            seconds = self._seconds(lambda: _judge(stream, frames))
-        return self.replay_frames / seconds
-
-    def _end_to_end_fps(self, model: VloModel, speaking: Any) -> float:
-        """Encode on one thread, judge on the other."""
-        stream = make_stream(model, max_new_tokens=SENTENCE_TOKENS)
-        images = self._images(self.replay_frames)
-        arrived = threading.Condition()
-
-        def encode() -> None:
-            for start in range(0, len(images), 32):
-                tokens = model.encode(images[start : start + 32])
-                with arrived:
-                    for frame in tokens:
-                        stream.put_frame(frame)
-                    arrived.notify()
-
-        def judge() -> None:
-            while stream.num_judged < len(images):
-                with arrived:
-                    arrived.wait_for(lambda: stream.backlog_frames > 0, timeout=1)
-                for _ in stream.advance():
-                    pass
-
-        with speaking_at(speaking):
-            thread = threading.Thread(target=encode)
-            start = time.perf_counter()
-            thread.start()
-            judge()
-            seconds = time.perf_counter() - start
-            thread.join()
-        return self.replay_frames / seconds
-
-    def _streams(self, model: VloModel) -> list[dict[str, Any]]:
-        """Rounds of one frame of each stream in one forward."""
-        rows = []
-        window = 2048 if self.llama is LLAMA_8B else 512
-        for count in self.many:
-            streams = {str(n): make_stream(model, window_tokens=window) for n in range(count)}
-            with filling():
-                for stream in streams.values():
-                    _judge(stream, make_frames(model, 0, window // 22))
-            batch, seconds = StreamBatch(streams), []
-            with speaking_at(()):
-                for frame in make_frames(model, window // 22, 12):
-                    for stream in streams.values():
-                        stream.put_frame(frame)
-                    seconds.append(self._seconds(lambda batch=batch: list(batch.advance())))
-            round_s = min(seconds[2:])
-            rows.append(
-                {
-                    'streams': count,
-                    'window': window,
-                    'round_ms': round_s * 1e3,
-                    'total_fps': count / round_s,
-                    'streams_at_2_fps': int(count / round_s / 2),
-                    'streams_at_10_fps': int(count / round_s / 10),
-                }
-            )
-            del streams, batch, stream
-            self._release()
-        return rows
-
-    def _memory(self, model: VloModel) -> list[dict[str, Any]]:
-        """A day of frames through the cache, evictions done in earnest."""
-        stream, rows, fed = make_stream(model, chunk='32'), [], 0
-        points = (100, 400) if self.llama is LLAMA_TINY else (1200, 7200, DAY_FRAMES)
-        with filling():
-            for point in points:
-                while fed < point:
-                    count = min(3200, point - fed)
-                    _judge(stream, make_frames(model, fed, count))
-                    fed += count
-                rows.append(
-                    {
-                        'hours': point / 7200,
-                        'cache_mb': stream.decoder.cache.num_bytes / 1e6,
-                        'evictions': stream.num_evictions,
-                        'device_mb': self._device_bytes() / 1e6,
-                    }
-                )
-        return rows
-
-    def _decisions(self, model: VloModel, chunk: int) -> torch.Tensor:
-        """Most likely id after each of 256 frames: (256,)."""
-        cache, found = model.language.new_cache(0), []
-        frames = make_frames(model, 0, 256 if self.llama is LLAMA_8B else 32)
-        interval_TD = model.language.embed(model.template.interval_ids)
-        for start in range(0, len(frames), chunk):
-            parts = [part for frame in frames[start : start + chunk]
-                     for part in (interval_TD, frame.tokens_FD)]  # fmt: skip
-            rows = tuple(TOKENS_PER_FRAME * (row + 1) - 1 for row in range(len(parts) // 2))
-            (logits_RK,) = model.language.forward([Segment(torch.cat(parts), cache, rows)])
-            found.append(logits_RK.argmax(dim=-1).clone())
-        return torch.cat(found)
-
-    def _agreement(self, what: str, one: torch.Tensor, other: torch.Tensor) -> dict[str, Any]:
-        return {'what': what, 'agreement': float((one == other).float().mean())}
-
-    def _ratios(self) -> dict[str, float]:
-        published, live, encoder = (self.result[key] for key in ('published', 'live', 'encoder'))
-        fps = [row['end_to_end_fps'] for row in self.result['replay'] if 'end_to_end_fps' in row]
-        language = [row['language_fps'] for row in self.result['replay']]
-        return {
-            'live_step_vs_published': published[-1]['step_p50_ms'] / live[-1]['p50_ms'],
-            'replay_vs_published_at_4k': max(fps) / published[1]['fps'],
-            'sentence_vs_published': published[-1]['sentence_ms'] / live[-1]['sentence_ms'],
-            'live_p99_ms_at_8k': live[-1]['p99_ms'],
-            'replay_end_to_end_fps': max(fps),
-            'replay_language_fps': max(language),
-            'encoder_fps': max(row['fps'] for row in encoder),
-        }
-
-    # -- pieces ----------------------------------------------------------------------------
-
-    def _filled(
-        self, model: VloModel, context: int, num_more: int
-    ) -> tuple[Stream, list[FrameTokens]]:
-        """A stream at `context`, and the frames that come next."""
-        count = max(1, context // TOKENS_PER_FRAME - 4)
-        frames = make_frames(model, 0, count + num_more)
-        stream = make_stream(model, chunk='32', max_new_tokens=SENTENCE_TOKENS)
-        with filling():
-            _judge(stream, frames[:count])
-        return stream, frames[count:]
-
-    def _images(self, count: int) -> list[Frame]:
-        size = self.siglip.image_size
-        source = np.random.default_rng(0)
-        bank = [source.integers(0, 255, (size, size, 3), dtype=np.uint8) for _ in range(8)]
-        return [Frame(int(n * NS_PER_S / FPS), n, bank[n % 8]) for n in range(count)]
-
-    def _seconds(self, call: Callable[[], Any]) -> float:
-        if self.device.type == 'cuda':
-            return machine.cuda_seconds(call)
-        start = time.perf_counter()
-        call()
-        return time.perf_counter() - start
-
-    def _weight_bytes(self, model: VloModel) -> int:
-        llama = model.language.model
-        table = llama.get_input_embeddings().weight
-        tensors = sum(p.numel() * p.element_size() for p in llama.parameters())
-        return tensors - table.numel() * table.element_size()
-
-    def _cache_bytes(self, model: VloModel, context: int) -> int:
-        language = model.language
-        per_token = 2 * self.llama.num_hidden_layers * language.num_kv_heads * language.head_dim
-        return per_token * context * self.dtype.itemsize
-
-    def _device_bytes(self) -> int:
-        return torch.cuda.memory_allocated() if self.device.type == 'cuda' else 0
-
-    def _release(self) -> None:
-        gc.collect()
-        if self.device.type == 'cuda':
-            torch.cuda.empty_cache()
+def ratios_of(result: dict[str, Any]) -> dict[str, float]:
+    """The figures that have a goal, as far as their sections were measured."""
+    published, live = result.get('published'), result.get('live')
+    replay, encoder = result.get('replay'), result.get('encoder')
+    found: dict[str, float] = {}
+    if live:
+        found['live_p99_ms_at_8k'] = live[-1]['p99_ms']
+        found['capture_to_first_token_ms'] = live[-1]['capture_to_first_token_ms']
+        found['sentence_ms'] = live[-1]['sentence_ms']
+    if live and published:
+        found['live_step_vs_published'] = published[-1]['step_p50_ms'] / live[-1]['p50_ms']
+        found['sentence_vs_published'] = published[-1]['sentence_ms'] / live[-1]['sentence_ms']
+    if replay:
+        fps = max(row['end_to_end_fps'] for row in replay if 'end_to_end_fps' in row)
+        found['replay_end_to_end_fps'] = fps
+        found['replay_language_fps'] = max(row['language_fps'] for row in replay)
+        if published:
+            found['replay_vs_published_at_4k'] = fps / published[1]['fps']
+    if encoder:
+        found['encoder_fps'] = max(row['fps'] for row in encoder)
+    return found
 
 
 def main() -> None:
     """Measure, print one table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--output', type=Path, help='JSON file to write')
+    parser = machine.parser(__doc__)
     parser.add_argument('--tiny', action='store_true', help='try the code out, on any machine')
     parser.add_argument('--compile', action='store_true', help='also a compiled encoder')
     parser.add_argument(
         '--quantization', nargs='*', default=['float8', 'int4'], help='also these, with torchao'
+    )
+    parser.add_argument(
+        '--minutes', type=float, default=BUDGET_MINUTES, help='begin no section after that'
     )
     arguments = parser.parse_args()
     if not arguments.tiny and not torch.cuda.is_available():
         parser.error('torch sees no GPU here; --tiny tries the code out without one')
     if arguments.tiny:
         torch.set_num_threads(1)
-    result = GpuBenchmark(arguments.tiny).run(arguments.quantization, arguments.compile)
-    machine.write_result(arguments.output, result)
-
-
-def _judge(stream: Stream, frames: list[FrameTokens]) -> None:
-    for frame in frames:
-        stream.put_frame(frame)
-    for _ in stream.advance():
-        pass
+    report = Report(arguments.output, arguments.minutes)
+    run(report, arguments.tiny, arguments.quantization, arguments.compile)
+    machine.print_result(report.result)
+    if report.failed:
+        raise SystemExit(1)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -120,10 +121,30 @@ def rounded(value: Any) -> Any:
     return float(f'{value:.4g}') if isinstance(value, float) else value
 
 
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """A benchmark's command line, which may name the file for its result."""
+    made = argparse.ArgumentParser(description=(doc or '').partition('\n')[0])
+    made.add_argument('--output', type=Path, help='JSON file to write')
+    return made
+
+
 def write_result(path: Path | None, result: dict[str, Any]) -> None:
     """Print a result as a table and write it as JSON."""
-    result = rounded(result)
-    for section, content in result.items():
+    print_result(result)
+    write_json(path, result)
+
+
+def write_json(path: Path | None, result: dict[str, Any]) -> None:
+    """Write a result where people asked for it, whole or not at all."""
+    if path:
+        part = path.with_name(f'.{path.name}.part')
+        part.write_text(json.dumps(rounded(result), indent=2) + '\n')
+        part.replace(path)
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print a result as a table."""
+    for section, content in rounded(result).items():
         print(f'\n{section}')
         rows = content if isinstance(content, list) else [content]
         if rows and isinstance(content, list):
@@ -136,8 +157,6 @@ def write_result(path: Path | None, result: dict[str, Any]) -> None:
         else:
             for name, value in rows[0].items():
                 print(f'  {name:36} {value}')
-    if path:
-        path.write_text(json.dumps(result, indent=2) + '\n')
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -34,6 +34,7 @@ from vlo_ros.vision import TOWERS, VisionTower
 
 FRAME_NUM_TOKENS = 10
 TOKENS_PER_FRAME = FRAME_NUM_TOKENS + 1  # with the interval
+DAY_FRAMES = 24 * 3600 * 2  # at 2 FPS
 TOKENIZER = ROOT / 'tests' / 'golden' / 'live1plus' / 'llm'
 
 LLAMA_125M = LlamaConfig(
@@ -126,6 +127,14 @@ def make_frames(
 def make_stream(model: VloModel, **changes: Any) -> Stream:
     """A stream whose backlog never drops."""
     return Stream(model, StreamConfig(backlog_frames=100_000, **changes))
+
+
+def judge(stream: Stream, frames: Sequence[FrameTokens]) -> None:
+    """Let frames arrive at once and judge them."""
+    for frame in frames:
+        stream.put_frame(frame)
+    for _ in stream.advance():
+        pass
 
 
 @contextmanager

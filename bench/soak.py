@@ -4,12 +4,12 @@
 
 2 frames a second, bursts of 8, a query every ten minutes, a window that fills and is evicted
 again and again, no reset. Frames lean towards silence or speech: verdicts are right or wrong.
-For every simulated hour: memory of the process, processor time per burst, share of right verdicts.
+For every simulated hour: memory of the process, processor and wall time per burst (other programs
+disturb the first less), share of right verdicts.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,7 @@ LEAN = 20.0
 
 def main() -> None:
     """Run, print one table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--output', type=Path, help='JSON file to write')
+    parser = machine.parser(__doc__)
     parser.add_argument('--hours', type=int, default=24, help='simulated')
     arguments = parser.parse_args()
     machine.tune_allocator('bench.soak')
@@ -55,13 +54,16 @@ def main() -> None:
         'hours': hours,
         'ratios': {
             'memory_last_to_first_hour': last['rss_mb'] / first['rss_mb'],
-            'p99_step_last_to_first_hour': last['p99_ms'] / first['p99_ms'],
-            'p50_step_last_to_first_hour': last['p50_ms'] / first['p50_ms'],
+            **{
+                f'{name}_last_to_first_hour': last[name] / first[name]
+                for name in ('p50_ms', 'p99_ms', 'wall_p50_ms', 'wall_p99_ms')
+            },
             'right_share_last_to_first_hour': last['right_share'] / first['right_share'],
         },
         'total': {
             'frames': arguments.hours * FRAMES_PER_HOUR,
             'cpu_seconds': time.process_time() - start,
+            'load_average_at_end': machine.describe(CPU)['load_average'],
         },
     }
     machine.write_result(arguments.output, result)
@@ -91,6 +93,7 @@ def _hours(count: int) -> list[dict[str, Any]]:
 
 def _hour(stream: Stream, banks: dict[bool, torch.Tensor], hour: int) -> dict[str, Any]:
     seconds: list[float] = []
+    wall: list[float] = []
     num_evictions, num_responses, num_right, num_judged = stream.num_evictions, 0, 0, 0
     first = hour * FRAMES_PER_HOUR
     for start in range(first, first + FRAMES_PER_HOUR, BURST_FRAMES):
@@ -99,7 +102,7 @@ def _hour(stream: Stream, banks: dict[bool, torch.Tensor], hour: int) -> dict[st
             stream.put_frame(FrameTokens(index * NS_PER_S // FPS, index, tokens_FD))
         if start % QUERY_EVERY == 0:
             stream.put_query(Query(start * NS_PER_S // FPS + 1, 'what is this?'))
-        begun = time.process_time()
+        begun, begun_wall = time.process_time(), time.perf_counter()
         for outcome in stream.advance():
             num_responses += isinstance(outcome, Response)
             if isinstance(outcome, Decision) and outcome.verdict is not Verdict.QUERY:
@@ -107,10 +110,12 @@ def _hour(stream: Stream, banks: dict[bool, torch.Tensor], hour: int) -> dict[st
                 should_speak = outcome.index % SPEAK_EVERY == 0
                 num_right += should_speak == (outcome.verdict is Verdict.RESPOND)
         seconds.append(time.process_time() - begun)
+        wall.append(time.perf_counter() - begun_wall)
     return {
         'hour': hour,
         'rss_mb': _resident_bytes() / 1e6,
         **machine.percentiles(seconds),
+        **{f'wall_{name}': value for name, value in machine.percentiles(wall).items()},
         'right_share': num_right / num_judged,
         'responses': num_responses,
         'evictions': stream.num_evictions - num_evictions,

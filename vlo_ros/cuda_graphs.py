@@ -141,12 +141,14 @@ class StaticForward:
 
     Attributes:
         captures: Whether they are recorded as CUDA graphs.
+        num_captured: Graphs recorded so far.
     """
 
     def __init__(self, model: Any, *, capture: bool) -> None:
         """Serve `model`; `capture` records CUDA graphs."""
         self._model = model
         self.captures = capture
+        self.num_captured = 0
         self._pool = torch.cuda.graph_pool_handle() if capture else None
         self._steps: WeakKeyDictionary[KVCache, dict[tuple[int, int, int], StaticStep]]
         self._steps = WeakKeyDictionary()
@@ -192,6 +194,7 @@ class StaticForward:
             )
             self._model = None
             return False
+        self.num_captured += 1
         return True
 
     def _shape_of(
