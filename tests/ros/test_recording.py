@@ -67,7 +67,7 @@ def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_p
         'vlo_node',
         graph.namespace,
         model=str(TINY_MODEL),
-        **{f'{topic}.reliability': 'reliable', f'{topic}.depth': 100},
+        **{f'{topic}.reliability': 'reliable', f'{topic}.depth': HZ * SECONDS},
     )
     with process(vlo, tmp_path / 'vlo.log') as vlo_process:
         assert change_state(graph, 'vlo', 1)
@@ -77,7 +77,13 @@ def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_p
             for name in ('response', 'decision'):
                 graph.heard(name).clear()
             camera = node_argv(
-                'camera', graph.namespace, source=str(bag), rate=rate, wait_for_subscribers=1
+                'camera',
+                graph.namespace,
+                source=str(bag),
+                rate=rate,
+                wait_for_subscribers=1,
+                # Nothing may be lost, however busy the machine.
+                **{f'qos_overrides.{graph.namespace}/image.publisher.depth': HZ * SECONDS},
             )
             with process(camera, tmp_path / f'camera_{rate}.log') as camera_process:
                 graph.wait_for(lambda: graph.heard('decision'))
