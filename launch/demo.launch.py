@@ -15,14 +15,14 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from vlo_ros.fast_dds import LARGE_DATA, TRANSPORTS
+
 ARGUMENTS = {
     'source': ('rendered:3', 'bag, video, image folder, .npz, or rendered:SEED'),
     'model': ('bundled', 'model YAML, or bundled'),
     'threshold': ('', 'silence threshold, 0 to 1; empty leaves it to the model'),
     'namespace': ('', 'namespace of both nodes'),
 }
-# Images above 0.5 MB are nearly all lost on the default transport of Fast DDS.
-LARGE_DATA = 'LARGE_DATA?max_msg_size=2MB&sockets_size=2MB&non_blocking=true'
 
 
 def generate_launch_description():
@@ -55,7 +55,7 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, (default, description) in ARGUMENTS.items()
             ),
-            SetEnvironmentVariable('FASTDDS_BUILTIN_TRANSPORTS', LARGE_DATA),
+            SetEnvironmentVariable(TRANSPORTS, LARGE_DATA),
             camera,
             vlo,
         ]

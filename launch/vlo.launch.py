@@ -16,6 +16,8 @@ from launch.event_handlers import OnProcessStart
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
+from vlo_ros.fast_dds import LARGE_DATA, TRANSPORTS
+
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
 
 ARGUMENTS = {
@@ -35,8 +37,6 @@ ARGUMENTS = {
     ),
 }
 RESPAWN_DELAY_S = 1.0
-# Images above 0.5 MB are nearly all lost on the default transport of Fast DDS.
-LARGE_DATA = 'LARGE_DATA?max_msg_size=2MB&sockets_size=2MB&non_blocking=true'
 
 
 def start(context):
@@ -65,7 +65,7 @@ def start(context):
     if given['autostart'].lower() == 'true':
         actions.insert(0, autostart(node))  # first, or the start of the node is missed
     if given['large_data'].lower() == 'true':
-        actions.insert(0, SetEnvironmentVariable('FASTDDS_BUILTIN_TRANSPORTS', LARGE_DATA))
+        actions.insert(0, SetEnvironmentVariable(TRANSPORTS, LARGE_DATA))
     return actions
 
 

@@ -34,9 +34,9 @@ def response(seconds, text='You look around.', **fields):
 
 @pytest.fixture
 def screen():
-    """A transcript and a function that returns its lines so far."""
+    """A transcript into a narrow file, and a function that returns its lines so far."""
     output = io.StringIO()
-    transcript = Transcript(Console(file=output, width=200))
+    transcript = Transcript(Console(file=output, width=40))
     return transcript, lambda: output.getvalue().splitlines()
 
 

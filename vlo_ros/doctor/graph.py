@@ -7,6 +7,7 @@ from typing import Any
 from vlo_ros.doctor.facts import Facts
 from vlo_ros.doctor.finding import Finding, error, ok, skipped, warning
 from vlo_ros.doctor.machine import SET_LARGE_DATA
+from vlo_ros.fast_dds import carries_large_data
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 # Above this size the default transport of Fast DDS cuts an image into pieces, and loses some.
@@ -101,7 +102,7 @@ def check_transport_there(facts: Facts) -> Finding:
         return ok('transport there', 'images are small enough for any')
     known = [p for p in graph['publishers'] if p['transports'] is not None]
     for publisher in known:
-        if not publisher['transports'].startswith('LARGE_DATA'):
+        if not carries_large_data(publisher['transports']):
             return error(
                 'transport there',
                 f'{publisher["node"]} runs with {publisher["transports"] or "the default"}: its '

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from vlo_ros.doctor.facts import Facts
 from vlo_ros.doctor.finding import Finding, error, ok, skipped, warning
+from vlo_ros.fast_dds import LARGE_DATA, TRANSPORTS, carries_large_data
 
 GB = 1e9
 DISTROS = ('jazzy', 'kilted')
-TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
-SET_LARGE_DATA = (
-    f"export {TRANSPORTS}='LARGE_DATA?max_msg_size=2MB&sockets_size=2MB&non_blocking=true' "
-    'before both the camera and the node'
-)
+SET_LARGE_DATA = f"export {TRANSPORTS}='{LARGE_DATA}' before both the camera and the node"
 LEAST_SHARED_MEMORY_BYTES = 16_000_000
 # On Linux, domains above this one meet the ports that the system hands out by itself.
 LAST_SAFE_DOMAIN = 101
@@ -114,7 +111,7 @@ def check_transport_here(facts: Facts) -> Finding:
     transports = facts.environ.get(TRANSPORTS, '')
     if facts.image_transport == 'compressed':
         return ok('transport here', 'compressed images are small enough for any')
-    if not transports.startswith('LARGE_DATA'):
+    if not carries_large_data(transports):
         return warning(
             'transport here',
             f'{TRANSPORTS} is {transports or "not set"}: raw images above 0.5 MB are nearly all '

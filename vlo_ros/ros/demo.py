@@ -23,6 +23,7 @@ from rich.markup import escape
 from vlo_ros import msg
 from vlo_ros.config import BUNDLED, bundled_yaml, load_config
 from vlo_ros.errors import VloError
+from vlo_ros.fast_dds import LARGE_DATA, TRANSPORTS
 from vlo_ros.ros.children import Child
 from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.line_input import LineInput
@@ -31,8 +32,6 @@ from vlo_ros.ros.transcript import Transcript
 from vlo_ros.ros.truth import RenderedTruth
 
 TEST_DATA = Path(__file__).resolve().parents[2] / 'tests' / 'golden' / 'live1plus'
-TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
-LARGE_DATA = 'LARGE_DATA?max_msg_size=2MB&sockets_size=2MB&non_blocking=true'
 LOADING_TIMEOUT_S = 600.0
 REFRESH_S = 0.05
 

@@ -28,13 +28,13 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
 from vlo_ros.errors import SourceError
+from vlo_ros.fast_dds import TRANSPORTS
 from vlo_ros.ros.convert import peek_header, to_rgb
+from vlo_ros.ros.image_topic import IMAGE_TYPES, full_name, watched_images
 
-TRANSPORTS = 'FASTDDS_BUILTIN_TRANSPORTS'
-IMAGE_TYPES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 DISCOVERY_S = 3.0
 SETTLED_S = 0.7  # after something was found, for the rest of it
 
@@ -143,21 +143,17 @@ class Probe:
 
     def _node_names(self) -> list[str]:
         pairs = self._node.get_node_names_and_namespaces()
-        names = [f'{namespace.rstrip("/")}/{name}' for name, namespace in pairs]
+        names = [full_name(name, namespace) for name, namespace in pairs]
         return [name for name in names if name != self._node.get_fully_qualified_name()]
 
     def _watched_image(self) -> str | None:
         """The image topic that the node `vlo` subscribes to."""
-        namespace, _, name = self._options.node.rpartition('/')
-        if self._options.node not in self._node_names():
-            return None
-        found = self._node.get_subscriber_names_and_types_by_node(name, namespace or '/')
-        return next((topic for topic, types in found if set(types) & IMAGE_TYPES.keys()), None)
+        return next(iter(watched_images(self._node, self._options.node)), None)
 
     def _publishers(self, topic: str) -> list[dict[str, Any]]:
         return [
             {
-                'node': f'{info.node_namespace.rstrip("/")}/{info.node_name}',
+                'node': full_name(info.node_name, info.node_namespace),
                 'reliable': info.qos_profile.reliability == ReliabilityPolicy.RELIABLE,
                 'transports': transports_of(list(info.endpoint_gid)),
             }

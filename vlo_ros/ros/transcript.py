@@ -58,7 +58,7 @@ class Transcript:
         self._tell_silence()
         self._live.stop()
         if self.extra:
-            self._console.print(self.extra.strip(), highlight=False)
+            self._print(self.extra.strip())
 
     def seconds(self, message: msg.Response | msg.Decision) -> float:
         """Time of a message on the camera's clock, from the first frame, in s."""
@@ -112,7 +112,7 @@ class Transcript:
         """Print a question that was asked here."""
         self._tell_silence()
         self._asked_at[query_id] = time.monotonic()
-        self._console.print(f'[cyan]      you:  {escape(text)}[/]', highlight=False)
+        self._print(f'[cyan]      you:  {escape(text)}[/]')
 
     def on_status(self, status: msg.StreamStatus) -> None:
         """Take the newest status."""
@@ -120,7 +120,7 @@ class Transcript:
 
     def note(self, line: str) -> None:
         """Print a line of our own."""
-        self._console.print(line, highlight=False)
+        self._print(line)
 
     # -- drawing ---------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class Transcript:
             self._live.update(self._live_part(), refresh=True)
 
     def _say(self, response: msg.Response, markup: str) -> None:
-        self._console.print(f'{self.seconds(response):7.1f} s  {markup}', highlight=False)
+        self._print(f'{self.seconds(response):7.1f} s  {markup}')
 
     def _tell_silence(self) -> None:
         silence, self._silence = self._silence, []
@@ -141,11 +141,15 @@ class Transcript:
         until = f' to {last:.1f} s' if len(silence) > 1 else ''
         frames = 'frame' if len(silence) == 1 else 'frames'
         latency = max(_seconds(decision.latency) for decision in silence)
-        self._console.print(
+        self._print(
             f'[dim]{first:7.1f} s{until}  silent, {len(silence)} {frames}, p >= {least:.2f}, '
-            f'decided within {_short(latency)}[/]',
-            highlight=False,
+            f'decided within {_short(latency)}[/]'
         )
+
+    def _print(self, markup: str) -> None:
+        # In a file or a pipe a line stays a line, however long.
+        is_terminal = self._console.is_terminal
+        self._console.print(markup, highlight=False, soft_wrap=not is_terminal)
 
     def _live_part(self) -> RenderableType:
         lines = [Text(self._growing, 'italic')] if self._growing else []

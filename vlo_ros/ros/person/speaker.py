@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import signal
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -20,15 +19,16 @@ from pathlib import Path
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
 
 from vlo_ros import msg
 from vlo_ros.config import check_value, setting
 from vlo_ros.errors import VloError
+from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.params import declare_once
+from vlo_ros.ros.person.stream_client import KEEP
 from vlo_ros.speech.speech_queue import SpeechQueue
 from vlo_ros.speech.voices import (
     ENGINES,
@@ -89,11 +89,10 @@ class SpeakerNode(Node):
         if self.declare_parameter('mute', False, muted).value:
             self._is_muted.set()
         self.add_post_set_parameters_callback(self._on_parameters)
-        keep = QoSProfile(depth=1000)
         prefix = config.node.rstrip('/')
-        self.create_subscription(msg.Response, f'{prefix}/response', self._on_response, keep)
+        self.create_subscription(msg.Response, f'{prefix}/response', self._on_response, KEEP)
         self.create_subscription(
-            msg.Response, f'{prefix}/response/partial', self._on_response, keep
+            msg.Response, f'{prefix}/response/partial', self._on_response, KEEP
         )
 
     @property
@@ -175,15 +174,12 @@ def run(ros_arguments: list[str] | None, overrides: list[Parameter] | None = Non
         return 1
     executor = MultiThreadedExecutor(num_threads=3)
     executor.add_node(node)
-    try:
+    with until_interrupted():
         node.get_logger().info(f'says what {node.config.node} responds')
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    finally:
-        node.destroy_node()  # ends what is being said, so that the executor can end
-        executor.shutdown()
-        rclpy.try_shutdown()
+    node.destroy_node()  # ends what is being said, so that the executor can end
+    executor.shutdown()
+    rclpy.try_shutdown()
     return 0
 
 

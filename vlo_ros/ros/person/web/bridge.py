@@ -20,7 +20,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
 from vlo_ros import msg
 from vlo_ros.config import StreamConfig, check_value
@@ -28,12 +28,12 @@ from vlo_ros.errors import ConfigError, SourceError
 from vlo_ros.events import NS_PER_S
 from vlo_ros.overlay import Overlay, draw_overlay
 from vlo_ros.ros.convert import to_ns, to_rgb
+from vlo_ros.ros.image_topic import IMAGE_TYPES, watched_images
 from vlo_ros.ros.person.outbox import PATIENCE_S
 from vlo_ros.ros.person.stream_client import StreamClient, stream_prefix
 from vlo_ros.ros.transcript import STATES
 
 Event = dict[str, Any]
-IMAGE_TYPES = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 SLIDERS = ('silence_threshold', 'frame_fps')
 MAX_HISTORY = 300
 CAPTION_S = 6.0
@@ -252,11 +252,7 @@ class Bridge(Node):
     def _find_camera(self) -> None:
         topics = dict(self.get_topic_names_and_types())
         if not self.image_topic:
-            namespace, _, name = self._node_name.rpartition('/')
-            if (name, namespace or '/') not in self.get_node_names_and_namespaces():
-                return
-            watched = self.get_subscriber_names_and_types_by_node(name, namespace or '/')
-            images = [topic for topic, types in watched if set(types) & IMAGE_TYPES.keys()]
+            images = watched_images(self, self._node_name)
             wanted = [topic for topic in images if not self._camera or self._camera in topic]
             if not wanted:
                 return

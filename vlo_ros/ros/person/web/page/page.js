@@ -123,7 +123,9 @@ function plot(canvas, values, most, label, mark, colour) {
   const bottom = height - 1, room = height - 8, step = width / MAX_POINTS;
   values.forEach((value, index) => {
     if (value === null) return;
-    const tall = Math.max(1, room * Math.max(0, Math.min(1, value / most)));
+    // Where it spoke the silence probability is next to nothing: keep the bar visible all the same.
+    const least = points[index].silent ? 1 : 8;
+    const tall = Math.max(least, room * Math.max(0, Math.min(1, value / most)));
     pen.fillStyle = points[index].silent ? colour('--blue') : colour('--orange');
     pen.fillRect(index * step, bottom - tall, Math.max(1, step - 1), tall);
   });
