@@ -1,13 +1,12 @@
 """What packed weights and oneDNN attention bring on this CPU, against PyTorch's own path.
 
-    python -m bench.layers [--threads 1]
+    python -m bench.layers [--threads 1] [--output OUT.json]
 
 The linear layers and the attention of all 12 layers of the 125 M shape; processor time, best of 7.
 """
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,7 @@ LAYERS = LLAMA_125M.num_hidden_layers
 
 def main() -> None:
     """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = machine.parser(__doc__)
     parser.add_argument('--threads', type=int, default=1)
     arguments = parser.parse_args()
     machine.tune_allocator('bench.layers')
@@ -35,7 +34,7 @@ def main() -> None:
         for dtype in (torch.float32, torch.bfloat16):
             rows += [_linear(dtype, tokens) for tokens in (1, 11, 88, 352)]
             rows += [_attention(dtype, *shape) for shape in ((11, 1100), (11, 7000), (88, 1200))]
-    machine.write_result(None, {'machine': machine.describe(CPU), 'layers': rows})
+    machine.write_result(arguments.output, {'machine': machine.describe(CPU), 'layers': rows})
 
 
 def _linear(dtype: torch.dtype, num_tokens: int) -> dict[str, Any]:
@@ -62,18 +61,23 @@ def _attention(dtype: torch.dtype, num_new: int, num_all: int) -> dict[str, Any]
     heads, kv_heads = LLAMA_125M.num_attention_heads, LLAMA_125M.num_key_value_heads
     head_dim = LLAMA_125M.hidden_size // heads
     query_HTE = torch.randn(heads, num_new, head_dim, dtype=dtype)
-    keys_LGSE, values_LGSE = torch.randn(2, LAYERS, kv_heads, num_all, head_dim, dtype=dtype)
+    capacity = LLAMA_125M.max_position_embeddings
+    keys_LGCE, values_LGCE = torch.randn(2, LAYERS, kv_heads, capacity, head_dim, dtype=dtype)
     mask_TS = torch.full((num_new, num_all), -torch.inf, dtype=dtype).triu(num_all - num_new + 1)
 
     def fused() -> None:
-        for keys_GSE, values_GSE in zip(keys_LGSE, values_LGSE, strict=True):
+        for keys_GCE, values_GCE in zip(keys_LGCE, values_LGCE, strict=True):
             functional.scaled_dot_product_attention(
-                query_HTE[None], keys_GSE[None], values_GSE[None], mask_TS, enable_gqa=True
+                query_HTE[None],
+                keys_GCE[None, :, :num_all],
+                values_GCE[None, :, :num_all],
+                mask_TS,
+                enable_gqa=True,
             )
 
     def products() -> None:
-        for keys_GSE, values_GSE in zip(keys_LGSE, values_LGSE, strict=True):
-            attention._attend_by_head(query_HTE, keys_GSE, values_GSE, num_all, head_dim**-0.5)
+        for keys_GCE, values_GCE in zip(keys_LGCE, values_LGCE, strict=True):
+            attention._attend_by_head(query_HTE, keys_GCE, values_GCE, num_all, head_dim**-0.5)
 
     return _row('attention', dtype, f'{num_new} over {num_all}', fused, products)
 
