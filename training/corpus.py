@@ -69,7 +69,7 @@ def read_conversations(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
                     "or 'load_ranges'"
                 )
             if teaches(sample['conversation']):
-                samples.append(dict(sample))
+                samples.append({**sample, 'file': Path(path).stem})
     if not samples:
         raise CorpusError(f'data.conversations: nothing to learn in {list(map(str, paths))}')
     return samples
@@ -119,7 +119,7 @@ class Corpus(Dataset[Example]):
             sum(message.get('num_frames', 0) for message in sample['conversation'])
             for sample in samples
         ]
-        self._frames_before = list(itertools.accumulate(self._num_frames))
+        self._frames_before = [self._frames_to_draw(stage) for stage in stages]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -128,7 +128,7 @@ class Corpus(Dataset[Example]):
         """Make the example of a key."""
         rng = random.Random(f'{self._seed} {key}')
         if key.index is None:
-            return self._window(rng, self.stages[key.stage])
+            return self._window(rng, key.stage)
         sample = self.samples[key.index]
         conversation, ranges = clip_frames(
             sample['conversation'], sample['load_ranges'], self._recipe.max_num_frames
@@ -149,8 +149,23 @@ class Corpus(Dataset[Example]):
         )
         return 60 + texts + per_frame * frames
 
-    def _window(self, rng: random.Random, stage: StageRecipe) -> Example:
-        (index,) = rng.choices(range(len(self.samples)), cum_weights=self._frames_before)
+    def _frames_to_draw(self, stage: StageRecipe) -> list[int]:
+        """Frames up to each conversation, those of files that the stage leaves out not counted."""
+        known = {sample.get('file') for sample in self.samples}
+        missing = sorted(set(stage.files) - known)
+        if missing:
+            accepted = ', '.join(sorted(map(str, known)))
+            raise CorpusError(f'stages.files: {missing[0]!r} is not among {accepted}')
+        return list(
+            itertools.accumulate(
+                num if not stage.files or sample['file'] in stage.files else 0
+                for num, sample in zip(self._num_frames, self.samples, strict=True)
+            )
+        )
+
+    def _window(self, rng: random.Random, number: int) -> Example:
+        stage = self.stages[number]
+        (index,) = rng.choices(range(len(self.samples)), cum_weights=self._frames_before[number])
         if index not in self._timelines:
             self._timelines[index] = timeline_of(self.samples[index]['conversation'])
         timeline = self._timelines[index]

@@ -138,6 +138,7 @@ class StageRecipe(Checked):
     position_gap: int = setting(
         0, 'positions at most skipped behind the instruction, as in a long stream', ge=0
     )
+    files: tuple = setting((), 'conversations drawn from, names without .json; none is all')
 
 
 @dataclass(frozen=True)

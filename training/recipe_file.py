@@ -71,7 +71,9 @@ def recipe_from(content: Mapping[str, Any], where: str) -> Recipe:
     stages = content.get('stages') or []
     if not isinstance(stages, Sequence):
         raise ConfigError(f'{where}: stages must be a list')
-    values['stages'] = tuple(section_from(StageRecipe, stage, where, {}) for stage in stages)
+    values['stages'] = tuple(
+        section_from(StageRecipe, _frozen(stage), where, {}) for stage in stages
+    )
     return Recipe(**values)
 
 

@@ -16,6 +16,7 @@ from vlo_ros.rendered_world.script import TICKS_PER_SECOND
 QUESTION_ODDS = {'holding': 0.35, 'last': 0.25, 'colour': 0.25, 'place': 0.15}
 # Colours must be looked up among what lies there, which takes the most practice.
 PRACTICE_ODDS = {'holding': 0.4, 'last': 0.07, 'colour': 0.45, 'place': 0.08}
+MAX_DRILLED = 7
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,39 @@ def converse(
     A frame after which the user speaks is not learned: nothing is decided there.
     """
     said = narrations_by_frame(episode, stretch)
-    asked: dict[int, Question] = {}
+    asked: dict[int, list[Question]] = {}
     if question_every_s:
-        asked = draw_questions(episode, stretch, question_every_s, rng, said, odds_of)
+        drawn = draw_questions(episode, stretch, question_every_s, rng, said, odds_of)
+        asked = {index: [question] for index, question in drawn.items()}
+    return _write_down(stretch, said, asked, rng)
+
+
+def drill(
+    episode: Episode, stretch: Stretch, rng: np.random.Generator, every: int = 3
+) -> list[Message]:
+    """The same with everything asked at once, up to MAX_DRILLED questions every few frames.
+
+    What differs between the answers about one frame is only what was asked for: that teaches to
+    look it up.
+    """
+    said = narrations_by_frame(episode, stretch)
+    asked: dict[int, list[Question]] = {}
+    for index in range(2, stretch.num_frames - 1, every):
+        options = episode.questions(stretch.time(index)) if index not in said else []
+        if not any(frame < index for frame in said):
+            options = [q for q in options if q.kind != 'last']
+        order = rng.permutation(len(options))[:MAX_DRILLED]
+        if len(order):
+            asked[index] = [options[int(i)] for i in order]
+    return _write_down(stretch, said, asked, rng)
+
+
+def _write_down(
+    stretch: Stretch,
+    said: Mapping[int, str],
+    asked: Mapping[int, list[Question]],
+    rng: np.random.Generator,
+) -> list[Message]:
     conversation = [stream(1, False), user(INSTRUCTIONS[int(rng.integers(len(INSTRUCTIONS)))])]
     first = 1
     for index in sorted({*said, *asked}):
@@ -102,7 +133,8 @@ def converse(
             conversation += [stream(count, True), assistant(said[index])]
         else:
             conversation.append(stream(count, count - 1 if count > 1 else False))
-            conversation += [user(asked[index].text), assistant(asked[index].answer)]
+            for question in asked[index]:
+                conversation += [user(question.text), assistant(question.answer)]
         first = index + 1
     if first < stretch.num_frames:
         conversation.append(stream(stretch.num_frames - first, True))

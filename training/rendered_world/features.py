@@ -5,7 +5,8 @@
 Writes shards of (frames, 10, V) bfloat16 and SPLIT.json, a list of
 {"conversation": [...], "load_ranges": {shard file: [first frame, frame after the last)}}.
 SPLIT_practice.json has the same frames with many more questions: looking up what lies there and
-which hand is meant is learned last, and from ordinary conversations not at all.
+which hand is meant is learned last, and from ordinary conversations not at all. SPLIT_drill.json
+has them with everything asked at once.
 Shards that are there already are kept; a folder made with other settings is refused.
 """
 
@@ -15,16 +16,17 @@ import argparse
 import hashlib
 import json
 import multiprocessing as mp
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import SiglipVisionModel
 
 from training.datasets.sample import Message
-from training.rendered_world.conversation import PRACTICE_ODDS, Stretch, converse
+from training.rendered_world.conversation import PRACTICE_ODDS, Stretch, converse, drill
 from training.rendered_world.frame_pool import draw_size, picture
 from vlo_ros.rendered_world import Episode
 from vlo_ros.vision import TOWERS, VisionTower
@@ -85,8 +87,9 @@ def make_shard(job: Job) -> list[dict[str, object]]:
         end = first + stretch.num_frames
         practice_rng = np.random.default_rng((seed, 8))
         practice = converse(episode, stretch, practice_rng, PRACTICE_EVERY_S, PRACTICE_ODDS)
-        ranges = {str(file): [first, end]}
-        samples.append({'conversation': conversation, 'practice': practice, 'load_ranges': ranges})
+        drilled = drill(episode, stretch, np.random.default_rng((seed, 9)))
+        kinds = {'': conversation, '_practice': practice, '_drill': drilled}
+        samples.append({'kinds': kinds, 'load_ranges': {str(file): [first, end]}})
         first = end
     if tower is not None:
         torch.save(torch.cat(parts), file.with_suffix('.new'))
@@ -131,6 +134,16 @@ def same_settings(args: argparse.Namespace) -> bool:
         return bool(json.loads(path.read_text()) == settings)
     path.write_text(json.dumps(settings))
     return True
+
+
+def write_conversations(output: Path, split: str, samples: Sequence[Mapping[str, Any]]) -> None:
+    """Write each kind of conversation about the same frames into a file of its own."""
+    for kind in samples[0]['kinds']:
+        content = [
+            {'conversation': one['kinds'][kind], 'load_ranges': one['load_ranges']}
+            for one in samples
+        ]
+        (output / f'{split}{kind}.json').write_text(json.dumps(content))
 
 
 def make_features(jobs: list[Job], workers: int) -> Iterator[list[dict[str, object]]]:
@@ -182,12 +195,7 @@ def main() -> None:
     samples: list[dict[str, object]] = []
     for index, part in enumerate(make_features(jobs, args.workers)):
         samples += part
-        practice = [
-            {'conversation': one['practice'], 'load_ranges': one['load_ranges']} for one in samples
-        ]
-        (args.output / f'{args.split}_practice.json').write_text(json.dumps(practice))
-        plain = [{k: one[k] for k in ('conversation', 'load_ranges')} for one in samples]
-        (args.output / f'{args.split}.json').write_text(json.dumps(plain))
+        write_conversations(args.output, args.split, samples)
         print(
             f'{args.split}: shard {index + 1} of {args.shards}, {len(samples)} samples', flush=True
         )

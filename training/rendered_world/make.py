@@ -3,7 +3,8 @@
     python -m training.rendered_world.make --output DIR
 
 Runs the commands of docs/training.md one after the other and prints each: the vision tower, the
-features of episodes that it has not seen, the language model, the scores on the held-out splits.
+features of episodes that it has not seen, the language model (first from nothing, then with much
+practice in answering), the scores on the held-out splits.
 `DIR/model` is then what `vlo_ros/bundled` holds.
 """
 
@@ -23,6 +24,7 @@ from rich.console import Console
 from vlo_ros.command_errors import tells_errors_in_one_line
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'training'
+CONVERSATIONS = ('train', 'train_practice', 'train_drill')
 MODEL_FILES = ('model.yaml', 'connector.safetensors', 'llm', 'vision')
 SCORED_SEEDS = '1000:1040'
 
@@ -62,14 +64,19 @@ def commands(output: Path, workers: int) -> list[list[str]]:
              '--lengths', *map(str, one.lengths_s), '--odds', *map(str, one.odds),
              '--workers', str(workers)]
         )  # fmt: skip
-    conversations = [
-        str(folder / f'{name}.json') for folder in folders for name in ('train', 'train_practice')
+    conversations = [str(folder / f'{name}.json') for folder in folders for name in CONVERSATIONS]
+    data = [
+        f'vision={tower}',
+        f'data.features=[{",".join(map(str, folders))}]',
+        f'data.conversations=[{",".join(conversations)}]',
     ]
+    first, second = output / 'language', output / 'questions'
     plan.append(
-        ['training.finetune', str(CONFIG / 'rendered_world.yaml'),
-         f'output={output / "language"}', f'vision={tower}',
-         f'data.features=[{",".join(map(str, folders))}]',
-         f'data.conversations=[{",".join(conversations)}]']
+        ['training.finetune', str(CONFIG / 'rendered_world.yaml'), f'output={first}', *data]
+    )
+    plan.append(
+        ['training.finetune', str(CONFIG / 'rendered_world_questions.yaml'), f'output={second}',
+         f'llm={first / "llm"}', f'model.connector={first / "connector.safetensors"}', *data]
     )  # fmt: skip
     return plan
 
@@ -89,7 +96,7 @@ def gather(output: Path) -> None:
     model = output / 'model'
     model.mkdir(exist_ok=True)
     for name in MODEL_FILES:
-        source = output / 'language' / name
+        source = output / 'questions' / name
         if source.is_dir():
             shutil.copytree(source, model / name, dirs_exist_ok=True)
         else:

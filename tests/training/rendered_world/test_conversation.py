@@ -5,7 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from training.rendered_world.conversation import Stretch, converse, narrations_by_frame
+from training.rendered_world.conversation import (
+    MAX_DRILLED,
+    Stretch,
+    converse,
+    drill,
+    narrations_by_frame,
+)
 from vlo_ros.rendered_world import Episode
 
 
@@ -73,3 +79,20 @@ def test_no_last_action_is_asked_for_before_there_was_one():
                 assert narrated or 'last' not in message['content']
             elif message['role'] == 'assistant':
                 narrated, asked = narrated or not asked, False
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_a_drill_asks_much_about_one_frame_and_answers_truly(seed):
+    episode, stretch = Episode(seed, 'train'), Stretch(5.0, 60)
+    said = narrations_by_frame(episode, stretch)
+    asked = {}
+    for message, index in walk(drill(episode, stretch, np.random.default_rng(seed))[2:]):
+        if message['role'] == 'user':
+            asked.setdefault(index + 1, []).append(message['content'])
+            answers = {q.text: q.answer for q in episode.questions(stretch.time(index + 1))}
+        elif index + 1 in asked:
+            assert answers[asked[index + 1][-1]] == message['content']
+    assert not set(asked) & set(said)
+    sizes = [len(questions) for questions in asked.values()]
+    assert max(sizes) <= MAX_DRILLED and np.mean(sizes) > 3
+    assert all(len(set(questions)) == len(questions) for questions in asked.values())

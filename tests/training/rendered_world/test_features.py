@@ -27,7 +27,8 @@ def test_command_writes_shards_and_conversations(tower_folder, tmp_path, monkeyp
     features.main()
     samples = json.loads((tmp_path / 'train.json').read_text())
     practice = json.loads((tmp_path / 'train_practice.json').read_text())
-    assert len(samples) == len(practice) == 6
+    drilled = json.loads((tmp_path / 'train_drill.json').read_text())
+    assert len(samples) == len(practice) == len(drilled) == 6
     assert [s['load_ranges'] for s in samples] == [s['load_ranges'] for s in practice]
     for one in practice:
         frames = sum(m.get('num_frames', 0) for m in one['conversation'])

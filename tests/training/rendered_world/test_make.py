@@ -12,18 +12,23 @@ from vlo_ros.config import bundled_yaml
 
 
 def test_every_command_reads_what_an_earlier_one_writes(tmp_path: Path) -> None:
-    tower, *feature_sets, language = make.commands(tmp_path, workers=1)
+    tower, *feature_sets, language, questions = make.commands(tmp_path, workers=1)
     written = [tower[tower.index('--output') + 1]]
     for command in feature_sets:
         assert command[command.index('--tower') + 1] == f'{written[0]}/tower'
         written.append(command[command.index('--output') + 1])
-    recipe = load_recipe(language[1], language[2:])
-    assert list(recipe.data.features) == written[1:]
-    names = ('train.json', 'train_practice.json')
-    assert list(recipe.data.conversations) == [
-        f'{folder}/{name}' for folder in written[1:] for name in names
-    ]
-    assert recipe.model.vision == f'{written[0]}/tower' and recipe.output
+    recipes = [load_recipe(command[1], command[2:]) for command in (language, questions)]
+    for recipe in recipes:
+        assert list(recipe.data.features) == written[1:]
+        assert list(recipe.data.conversations) == [
+            f'{folder}/{name}.json' for folder in written[1:] for name in make.CONVERSATIONS
+        ]
+        for stage in recipe.stages:
+            assert set(stage.files) <= set(make.CONVERSATIONS)
+        assert recipe.model.vision == f'{written[0]}/tower' and recipe.output
+    first, second = recipes
+    assert second.model.llm == f'{first.output}/llm' and not first.model.llm
+    assert second.model.connector == f'{first.output}/connector.safetensors'
 
 
 def test_no_episode_is_encoded_twice() -> None:
@@ -32,7 +37,7 @@ def test_no_episode_is_encoded_twice() -> None:
 
 
 def test_the_package_ships_what_is_gathered(tmp_path: Path) -> None:
-    language = tmp_path / 'language'
+    language = tmp_path / 'questions'
     for name in make.MODEL_FILES:
         path = language / name
         if Path(name).suffix:
