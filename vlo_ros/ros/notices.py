@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 
 from vlo_ros.errors import VloError
+from vlo_ros.errors import one_line as one_line
 
 
 @dataclass
@@ -90,8 +91,3 @@ def is_out_of_memory(error: Exception) -> bool:
     # PyTorch has no exception of its own for the memory of the CPU.
     kinds = ('OutOfMemoryError', 'MemoryError')
     return type(error).__name__ in kinds or "can't allocate memory" in str(error)
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's message as one line of bearable length."""
-    return ' '.join(str(error).split())[:200] or type(error).__name__
