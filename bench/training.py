@@ -22,13 +22,9 @@ import torch
 
 from bench import machine
 from bench.training_step import SHAPES, Case, measure
+from training.throughput import peak_tflops
 
 NS = 'bench.training'
-# Dense bfloat16, in TFLOP/s, as the makers' data sheets have it.
-PEAKS = {
-    'H100 PCIe': 756, 'H100': 989, 'H200': 989, 'A100': 312, 'L40S': 362, 'L4': 121,
-    'RTX 4090': 165, 'RTX 3090': 71,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,14 +58,6 @@ def rows_of(shape: str, seed: int) -> list[Row]:
     return rows
 
 
-def peak_tflops(device: torch.device) -> float | None:
-    """What the data sheet promises, TFLOP/s; None where it is not known."""
-    if device.type != 'cuda':
-        return None
-    name = torch.cuda.get_device_name(device)
-    return next((peak for known, peak in PEAKS.items() if known in name), None)
-
-
 def main() -> None:
     """Measure and print three tables."""
     parser = argparse.ArgumentParser(
@@ -89,7 +77,7 @@ def main() -> None:
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     torch.set_num_threads(args.threads)
     shape = args.shape or ('8b' if device.type == 'cuda' else 'small')
-    peak = peak_tflops(device)
+    peak = peak_tflops()
     began = time.monotonic()
     result: dict[str, Any] = {'machine': machine.describe(device)}
     result['run'] = {'shape': shape, 'steps': args.steps, 'peak_tflops': peak}

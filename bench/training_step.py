@@ -24,6 +24,7 @@ from bench.random_models import (
 from training.collate import Example, collate, pack
 from training.cpu_attention import CPU_ATTENTION
 from training.model import StreamModel, add_lora
+from training.throughput import StepCost
 from vlo_ros.connector import make_connector
 from vlo_ros.template import IGNORE, turns_from
 
@@ -99,7 +100,8 @@ def measure(case: Case, steps: int) -> dict[str, Any]:
             torch.cuda.synchronize()
         seconds.append((time.perf_counter() - began[0], time.process_time() - began[1]))
     wall_s, cpu_s = (min(column) for column in zip(*seconds, strict=True))
-    flops = sum(required_flops(shape, batch) for batch in batches)
+    cost = StepCost(shape.llama, shape.lora_rank)
+    flops = sum(cost.flops({k: v.cpu() for k, v in batch.items()}) for batch in batches)
     return {
         'tokens_per_s': num_tokens / wall_s,
         **({'tokens_per_cpu_s': num_tokens / cpu_s} if device.type == 'cpu' else {}),
@@ -166,37 +168,6 @@ def make_example(num_positions: int, seed: int) -> Example:
     generator = torch.Generator().manual_seed(seed)
     features_NFV = torch.randn(num_frames, FRAME_NUM_TOKENS, VISION_DIM, generator=generator)
     return Example(template.render(turns_from(conversation, 'Watch.')), features_NFV)
-
-
-def required_flops(shape: Shape, batch: dict[str, torch.Tensor]) -> float:
-    """What the step has to compute: nothing for padding, recomputing or ignored positions.
-
-    A product with a trained matrix counts three times (forward, and both gradients), with a
-    frozen one twice.
-    """
-    config, times = shape.llama, 2 if shape.lora_rank else 3
-    hidden, inner = config.hidden_size, config.intermediate_size
-    kv_dim = hidden // config.num_attention_heads * config.num_key_value_heads
-    matrices = [(hidden, hidden)] * 2 + [(hidden, kv_dim)] * 2 + [(hidden, inner)] * 3
-    weights = sum(a * b for a, b in matrices) * times
-    weights += sum(shape.lora_rank * (a + b) for a, b in matrices) * 3
-    positions = batch.get('position_ids')
-    if positions is None:
-        positions = torch.arange(batch['input_ids'].shape[1]).expand(batch['input_ids'].shape)
-    seen = positions[_real(batch)].double() + 1
-    attention = 3 * 2 * 2 * hidden * float(seen.sum())  # scores and sums, no weights in them
-    num_labelled = int((batch['labels'] != IGNORE).sum())
-    head = 2 * hidden * config.vocab_size * num_labelled * times
-    return config.num_hidden_layers * (2 * weights * len(seen) + attention) + head
-
-
-def _real(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Where positions are not padding; these conversations end with a label or in front of one."""
-    learned_BT = batch['labels'] != IGNORE
-    last_B1 = (learned_BT * torch.arange(learned_BT.shape[1], device=learned_BT.device)).amax(
-        dim=1, keepdim=True
-    )
-    return torch.arange(learned_BT.shape[1], device=learned_BT.device) <= last_B1
 
 
 def _fill(examples: list[Example], capacity: int) -> list[list[Example]]:

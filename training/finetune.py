@@ -26,6 +26,7 @@ from training.features import FeatureError, FeatureStore
 from training.output import TRAINABLE
 from training.recipe import Recipe
 from training.recipe_file import load_recipe, write_recipe
+from training.throughput import peak_tflops
 from training.trainer import StreamTrainer, last_checkpoint
 from training.whole_files import write_json
 from vlo_ros.command_errors import tells_errors_in_one_line
@@ -81,8 +82,12 @@ def finetune(
         'steps': float(trainer.state.global_step),
         'loss': result.training_loss,
         'tokens_per_s': round(trainer.meter.tokens_per_s * num_devices, 1),
+        'tflops': float(f'{trainer.meter.tflops * num_devices:.3g}'),
         'minutes': round((time.monotonic() - started) / 60, 2),
     }
+    peak = peak_tflops()
+    if peak and trainer.args.device.type == 'cuda':
+        summary['mfu'] = round(trainer.meter.tflops / peak, 3)
     trainer.save_model(str(output))
     (output / TRAINABLE).unlink(missing_ok=True)  # only checkpoints are gone on from
     if trainer.args.should_save:

@@ -20,6 +20,7 @@ from training.corpus import Corpus
 from training.optimizers import MuonAdamW
 from training.output import load_trainable, save_trainable, write_model
 from training.recipe import Recipe
+from training.throughput import StepCost
 from vlo_ros.errors import ConfigError
 
 STATE_FILE = 'trainer_state.json'  # the last file of a checkpoint to be written
@@ -36,17 +37,19 @@ _DECAY_SHARE = 0.3
 class Collator:
     """Examples -> batch, as the recipe asks."""
 
-    def __init__(self, recipe: Recipe, pad_id: int) -> None:
+    def __init__(self, recipe: Recipe, pad_id: int, cost: StepCost) -> None:
         self._recipe = recipe
         self._pad_id = pad_id
+        self._cost = cost
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
-        """Pad or pack, and count the tokens."""
+        """Pad or pack, and count the tokens and what they cost."""
         if self._recipe.data.pack_tokens:
             batch = pack(examples)
         else:
             batch = collate(examples, self._pad_id, self._recipe.data.padding)
         batch['num_tokens'] = torch.tensor(sum(example.num_tokens for example in examples))
+        batch['flops'] = torch.tensor(self._cost.flops(batch), dtype=torch.float64)
         return batch
 
 
@@ -64,7 +67,11 @@ class StreamTrainer(Trainer):
             model=trainee.model,
             args=training_arguments(recipe, num_steps),
             train_dataset=corpus,
-            data_collator=Collator(recipe, trainee.template.eos_id),
+            data_collator=Collator(
+                recipe,
+                trainee.template.eos_id,
+                StepCost(trainee.model.config, recipe.lora.rank),
+            ),
             callbacks=[self.meter, SaveByTime(recipe.train.save_every_minutes)],
         )
 
@@ -99,9 +106,9 @@ class StreamTrainer(Trainer):
     ) -> Any:
         """Loss of one batch; its parts and its size go to the log."""
         inputs = dict(inputs)
-        num_tokens = inputs.pop('num_tokens')
+        num_tokens, flops = inputs.pop('num_tokens'), inputs.pop('flops')
         outputs = model(**inputs)
-        self.meter.observe(int(num_tokens), outputs)
+        self.meter.observe(int(num_tokens), float(flops), outputs)
         return (outputs['loss'], outputs) if return_outputs else outputs['loss']
 
     def _save(
@@ -151,13 +158,15 @@ class Meter(TrainerCallback):
         self._path = folder / LOG_FILE
         self._num_tokens = 0
         self._tokens_done = 0
+        self._flops = 0.0
         self._started = self._since = time.monotonic()
         self._parts: dict[str, torch.Tensor | float] = {}
         self._num_batches = 0
 
-    def observe(self, num_tokens: int, outputs: dict[str, torch.Tensor]) -> None:
+    def observe(self, num_tokens: int, flops: float, outputs: dict[str, torch.Tensor]) -> None:
         """Take note of one batch."""
         self._num_tokens += num_tokens
+        self._flops += flops
         self._num_batches += 1
         for name in ('stream_loss', 'text_loss'):
             self._parts[name] = self._parts.get(name, 0.0) + outputs[name].detach()
@@ -167,6 +176,11 @@ class Meter(TrainerCallback):
         """Over the whole run so far, this process alone."""
         elapsed = time.monotonic() - self._started
         return (self._tokens_done + self._num_tokens) / max(elapsed, 1e-9)
+
+    @property
+    def tflops(self) -> float:
+        """Useful TFLOP/s over the whole run so far, this process alone."""
+        return self._flops / max(time.monotonic() - self._started, 1e-9) / 1e12
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Forget what an interrupted run logged behind its last checkpoint."""
