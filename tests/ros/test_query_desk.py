@@ -1,6 +1,7 @@
 """Every query is answered, or refused with a reason that its asker can read."""
 
 import time
+from random import Random
 
 import pytest
 from rclpy.action import ActionClient
@@ -11,6 +12,7 @@ from vlo_ros.action import Ask
 from tests.ros.graph import S
 from vlo_ros import msg
 from vlo_ros.ros import vlo_node
+from vlo_ros.ros.convert import image_message_of
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 CANCELLED = msg.Response.STATE_CANCELLED
@@ -114,7 +116,7 @@ def test_a_late_cancel_leaves_the_next_sentence_alone(graph, scenes):
     speak_without_end(node)
     graph.send(scenes[0], 100 * S)
     graph.wait_for(lambda: graph.heard('response/partial'))
-    node.cameras[0].stop_answer('ask-1')  # its answer has ended long ago
+    node.cameras[0].stop_response('ask-1')  # its answer has ended long ago
     (response,) = graph.wait_for(lambda: graph.heard('response'))
     assert response.state == msg.Response.STATE_TRUNCATED
     assert response.reason == ''
@@ -160,3 +162,50 @@ def test_all_cameras_are_reset_together(graph, monkeypatch):
     assert answer.message == 'still busy: left, middle, right'
     assert took < 2.0
     assert node._on_reset_all(Trigger.Request(), Trigger.Response()).success
+
+
+@pytest.mark.parametrize('seed', [1, 2, 3])
+def test_whatever_happens_each_query_gets_one_end(graph, scenes, monkeypatch, seed):
+    random = Random(seed)
+    node = graph.active_vlo(max_new_tokens=8, backlog_queries=5, interrupt=bool(seed % 2))
+    camera, forward = node.cameras[0], node.model.language.forward
+    monkeypatch.setattr(
+        node.model.language,
+        'forward',
+        lambda segments: plant() if random.random() < 0.02 else forward(segments),
+    )
+    asked, stamp_ns = [], 100 * S
+    graph.publisher('vlo/query', msg.Query)
+    for _ in range(60):
+        what = random.choice(['frame'] * 4 + ['query'] * 4 + ['stop', 'reset', 'gate', 'back'])
+        if what == 'frame':
+            stamp_ns += S // 2
+            graph.deliver(
+                node, image_message_of(scenes[random.randrange(len(scenes))], stamp_ns, 'eye')
+            )
+        elif what == 'query':
+            asked.append(f'id{len(asked)}')
+            graph.ask('What am I doing?', asked[-1], stamp_ns + random.randrange(-S, S))
+        elif what == 'stop' and asked:
+            camera.stop_response(random.choice(asked))
+        elif what == 'reset':
+            assert camera.reset()
+        elif what == 'back':
+            stamp_ns = max(stamp_ns - 5 * S, S)
+        elif what == 'gate':
+            assert node.trigger_deactivate() == SUCCESS
+            assert node.trigger_activate() == SUCCESS
+    asked.append('last')
+    graph.ask('', 'last')  # refused at once, so all before it have come
+    response_to(graph, 'last')
+    assert node.trigger_deactivate() == SUCCESS
+    assert node.trigger_cleanup() == SUCCESS
+    graph.wait_for(lambda: {r.query_id for r in graph.heard('response')} >= set(asked))
+    ends = [r for r in graph.heard('response') if r.query_id]
+    assert sorted(r.query_id for r in ends) == sorted(asked), f'seed {seed}'
+    assert all(r.reason for r in ends if r.state == CANCELLED)
+    assert all(r.text and not r.reason for r in ends if r.state != CANCELLED)
+
+
+def plant():
+    raise ZeroDivisionError('planted')

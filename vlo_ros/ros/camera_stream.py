@@ -30,6 +30,7 @@ from vlo_ros.ros.statistics import StreamStatistics
 from vlo_ros.stream import Stream
 
 RESET_TIMEOUT_S = 10.0
+ENCODING, JUDGING = 'encoding', 'judging'
 # Forwards that fail one after the other before the stream is said to have failed.
 MANY_FAILURES = 3
 
@@ -93,7 +94,7 @@ class CameraStream:
                 lanes.wake_encode,
             )
             joined.callback(self.judge.release)
-            stop = surviving(node, self.notices, self.stop_answer)
+            stop = surviving(node, self.notices, self.stop_response)
             topics.ask = AskAction(node, f'~/{prefix}ask', self.queries, lanes, stop)
             joined.callback(topics.ask.destroy)
             reset = node.create_service(
@@ -110,7 +111,7 @@ class CameraStream:
         try:
             encoded, epoch = self.images.encode_some()
         except Exception as error:
-            self._report('encoding failed', error)
+            self._report(f'{ENCODING} failed', error)
             return True
         if encoded is None:
             return False
@@ -140,8 +141,8 @@ class CameraStream:
         response.message = '' if response.success else 'the decoder is still busy'
         return response
 
-    def stop_answer(self, query_id: str) -> None:
-        """End an answer between two tokens, or take its query back before it has begun."""
+    def stop_response(self, query_id: str) -> None:
+        """End a response between two tokens, or refuse its query before it has begun."""
         self.queries.stop(query_id, 'the goal was canceled or its time was over')
 
     def _restart(self) -> int:
@@ -180,7 +181,7 @@ class CameraStream:
         try:
             self.judge.drain()
         except Exception as error:  # whoever closes the node must come through
-            self.give_up('judging', error)
+            self.give_up(JUDGING, error)
         self.images.inbox.restart()
 
     def _set_gate(self, *, is_open: bool) -> None:
@@ -244,7 +245,8 @@ class CameraStream:
         self._set_gate(is_open=False)
         self.queries.closed_reason = f'the stream has failed: {self._gave_up}'
         self.notices.failure('gave up', f'{self.images.topic}: gave up, {what} failed', error)
-        self.queries.refuse_all(self.queries.closed_reason)
+        # What the decode lane has taken is its own to end, unless it is what gave up.
+        self.queries.refuse_all(self.queries.closed_reason, taken_too=what == JUDGING)
 
     def _is_idle(self) -> bool:
         return not self.queries.has_waiting and not self.topics.has_listeners()

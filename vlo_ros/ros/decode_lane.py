@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from vlo_ros.attention import Segment
-from vlo_ros.ros.camera_stream import CameraStream
+from vlo_ros.ros.camera_stream import JUDGING, CameraStream
 
 
 class DecodeLane:
@@ -61,7 +61,7 @@ def _next_forwards(cameras: Sequence[CameraStream]) -> dict[CameraStream, Segmen
         try:
             segment = camera.judge.next_forward()
         except Exception as error:  # not even starting afresh succeeds: the others go on
-            camera.give_up('judging', error)
+            camera.give_up(JUDGING, error)
         else:
             if segment is not None:
                 due[camera] = segment

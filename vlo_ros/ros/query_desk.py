@@ -127,7 +127,7 @@ class QueryDesk:
     def stop(self, query_id: str, reason: str) -> None:
         """Refuse a query that still waits, or have its own response stopped, and no other."""
         for waiting in self._all_waiting():
-            if waiting.query.query_id == query_id and not self._withdraw(waiting, reason):
+            if waiting.query.query_id == query_id and not self._turn_away(waiting, reason):
                 waiting.stop_reason = reason  # the decode lane asks after its next token
 
     def why_stopped(self, query: Query) -> str:
@@ -139,22 +139,23 @@ class QueryDesk:
         with self._lock:
             self._waiting = [waiting for waiting in self._waiting if waiting.query is not query]
 
-    def refuse_all(self, reason: str) -> None:
-        """Tell everybody who waits that there will be no answer. For the decode lane.
+    def refuse_all(self, reason: str, *, taken_too: bool = True) -> None:
+        """Tell everybody who waits that there will be no answer.
 
-        Nobody is off the list before being told.
+        Args:
+            reason: Why.
+            taken_too: Also whose query was taken for an answer; for the decode lane alone, which
+                knows that no answer will come of it.
         """
         for waiting in self._all_waiting():
-            if not self._withdraw(waiting, reason):  # it was taken, and what took it failed
-                self._refuse(waiting.query, reason)
-                self.settle(waiting.query)
+            self._turn_away(waiting, reason, taken_too=taken_too)
 
     def refuse_late(self) -> None:
         """Refuse queries that have waited too long."""
         for waiting in self._all_waiting():
             if time.monotonic() - waiting.since > self.timeout:
                 line = f'no frame with its stamp or a later one came within {self.timeout:.7g} s'
-                self._withdraw(waiting, line)
+                self._turn_away(waiting, line)
 
     def is_overdue(self, is_stale: bool) -> bool:
         """Whether a query should be answered without a frame behind it.
@@ -173,12 +174,20 @@ class QueryDesk:
         with self._lock:
             return list(self._waiting)
 
-    def _withdraw(self, waiting: WaitingQuery, reason: str) -> bool:
-        """Refuse a query that was not taken yet; False when it was."""
-        if not self._stream.withdraw(waiting.query):
-            return False
-        self._refuse(waiting.query, reason)
-        self.settle(waiting.query)
+    def _turn_away(self, waiting: WaitingQuery, reason: str, *, taken_too: bool = False) -> bool:
+        """Refuse a query, once, whichever threads want to; False when it was taken already."""
+        with self._lock:
+            if all(other is not waiting for other in self._waiting):
+                return True
+            if not self._stream.withdraw(waiting.query) and not taken_too:
+                return False
+            self._waiting = [other for other in self._waiting if other is not waiting]
+        try:
+            self._refuse(waiting.query, reason)
+        except Exception:
+            with self._lock:
+                self._waiting.append(waiting)  # it was not told
+            raise
         return True
 
     @property

@@ -31,7 +31,7 @@ from std_srvs.srv import Trigger as TriggerService
 
 from vlo_ros.checkpoint import VloModel, load_model
 from vlo_ros.errors import VloError
-from vlo_ros.ros.camera_stream import RESET_TIMEOUT_S, CameraStream
+from vlo_ros.ros.camera_stream import ENCODING, JUDGING, RESET_TIMEOUT_S, CameraStream
 from vlo_ros.ros.decode_lane import DecodeLane
 from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.lanes import NUM_THREADS, make_lanes, surviving
@@ -202,12 +202,10 @@ class VloNode(LifecycleNode):
             while any([camera.encode_some() for camera in self.cameras]):
                 pass
 
-        self._run_lane('encoding', self._encoding, encode)
+        self._run_lane(ENCODING, self._encoding, encode)
 
     def _decode(self) -> None:
-        self._run_lane(
-            'judging', self._decoding, lambda: self._decode_lane.run(list(self.cameras))
-        )
+        self._run_lane(JUDGING, self._decoding, lambda: self._decode_lane.run(list(self.cameras)))
 
     def _run_lane(self, what: str, lane: threading.Lock, run: Callable[[], None]) -> None:
         """Do all that is due in a lane; if the lane itself breaks, no camera can go on."""
