@@ -173,7 +173,13 @@ PLANTED = {
 }
 PLANTED_ON_GRAPH = {
     'nobody publishes': ({'publishers': []}, 'camera topic', 'error', 'ROS_DOMAIN_ID'),
-    'no topic': (
+    'no camera at all': (
+        {'image': None, 'publishers': [], 'image_topics': []},
+        'camera topic',
+        'error',
+        'start the camera',
+    ),
+    'several topics, none named': (
         {'image': None, 'publishers': [], 'image_topics': ['/a', '/b']},
         'camera topic',
         'error',
@@ -318,7 +324,7 @@ def test_the_table_says_what_to_do(capsys):
     print_table(examine(facts), Console(width=200))
     printed = capsys.readouterr().out
     assert '-> make room, or point HF_HOME to another disk' in printed
-    assert '1 errors, 0 warnings' in printed
+    assert '1 error, 0 warnings' in printed
 
 
 def test_a_bad_model_yaml_is_a_finding_and_not_the_end():

@@ -83,10 +83,14 @@ def print_table(findings: list[Finding], console: Console) -> None:
     console.print(table)
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
     console.print(
-        f'\n{counts[Level.ERROR]} errors, {counts[Level.WARNING]} warnings, '
+        f'\n{_count(counts[Level.ERROR], "error")}, {_count(counts[Level.WARNING], "warning")}, '
         f'{counts[Level.OK]} in order, {counts[Level.SKIPPED]} could not be told',
         highlight=False,
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f'{number} {what}' if number == 1 else f'{number} {what}s'
 
 
 def _full_name(node: str) -> str:

@@ -22,11 +22,18 @@ def check_topic(facts: Facts) -> Finding:
     if graph is None:
         return skipped('camera topic', facts.graph_error)
     listed = ', '.join(graph['image_topics']) or 'none'
+    if graph['image'] is None and not graph['image_topics']:
+        return error(
+            'camera topic',
+            'there is no image topic',
+            'start the camera, or name its topic: vlo doctor --image TOPIC; ROS_DOMAIN_ID must be '
+            'the same at both ends',
+        )
     if graph['image'] is None:
         return error(
             'camera topic',
-            f'no topic is named and there is not exactly one; image topics: {listed}',
-            'start the camera, or name its topic: vlo doctor --image TOPIC',
+            f'there are several image topics, and none is named: {listed}',
+            'vlo doctor --image TOPIC',
         )
     if not graph['publishers']:
         own = facts.environ.get('ROS_DOMAIN_ID', '0')
@@ -97,6 +104,8 @@ def check_transport_there(facts: Facts) -> Finding:
     graph = facts.graph
     if graph is None or 'fastrtps' not in graph['rmw']:
         return skipped('transport there', 'no camera on Fast DDS to look at')
+    if not graph['publishers']:
+        return skipped('transport there', 'no camera to look at')
     arrivals = graph['arrivals'] or {}
     if facts.image_transport == 'compressed' or 0 < arrivals.get('num_bytes', 0) < LARGE_BYTES:
         return ok('transport there', 'images are small enough for any')
