@@ -45,6 +45,35 @@ def graph():
     graph.close()
 
 
+@pytest.fixture(scope='module')
+def live_node(request, tmp_path_factory):
+    """The node in a process of its own, for a whole module, whose PARAMETERS it takes."""
+    from tests.ros.graph import Graph
+    from tests.ros.live_vlo import live_vlo
+
+    graph = Graph()
+    with live_vlo(graph, tmp_path_factory.mktemp('vlo'), **request.module.PARAMETERS) as vlo:
+        yield vlo
+    graph.close()
+
+
+@pytest.fixture
+def live(live_node):
+    """That node, its stream forgotten; `live.graph` watches it."""
+    live_node.fresh()
+    return live_node
+
+
+@pytest.fixture(scope='module')
+def scripted_camera(live_node):
+    """A camera in a process of its own that sends what it is told."""
+    from tests.ros.live_vlo import ScriptedCamera
+
+    camera = ScriptedCamera(live_node.graph)
+    yield camera
+    camera.end()
+
+
 @pytest.fixture
 def measured(request):
     """Note a figure of this test, for docs/reliability.md: in its report and in its output."""

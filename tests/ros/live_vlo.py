@@ -73,6 +73,20 @@ class LiveVlo:
         hidden.write_text(str(value))
         hidden.rename(self.faults / fault)
 
+    @contextlib.contextmanager
+    def compressed(self):
+        """Have it configured for compressed images for a while."""
+        self._take('compressed')
+        try:
+            yield
+        finally:
+            self._take('raw')
+
+    def _take(self, image_transport):
+        self.bring(DOWN)
+        self.set(image_transport=image_transport)
+        self.bring(UP)
+
     def status(self, condition=lambda status: True):
         """A status that is published from now on and of which `condition` holds."""
         heard = self.graph.heard('status')

@@ -6,8 +6,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
 
-from tests.ros.graph import TINY_MODEL, Graph, S
-from tests.ros.live_vlo import DOWN, UP, ScriptedCamera, live_vlo
+from tests.ros.graph import TINY_MODEL, S
 from tests.ros.processes import START_S, node_argv, process
 from vlo_ros import msg
 from vlo_ros.ros.convert import to_ns
@@ -17,37 +16,17 @@ FRAMES = TINY_MODEL.parent / 'frames.npz'
 CAPACITY = 32
 
 
-@pytest.fixture(scope='module')
-def graph():
-    graph = Graph()
-    yield graph
-    graph.close()
-
-
-@pytest.fixture(scope='module')
-def node(graph, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('vlo')
-    parameters = {
-        'inbox_images': 64,  # more than a test sends at once, except a flood
-        'backlog_frames': CAPACITY,
-        'max_new_tokens': 4,
-        'stale_after': 1.0,
-    }
-    with live_vlo(graph, folder, **parameters) as vlo:
-        yield vlo
+PARAMETERS = {
+    'inbox_images': 64,  # more than a test sends at once, except a flood
+    'backlog_frames': CAPACITY,
+    'max_new_tokens': 4,
+    'stale_after': 1.0,
+}
 
 
 @pytest.fixture
-def vlo(node):
-    node.fresh()
-    return node
-
-
-@pytest.fixture(scope='module')
-def camera(graph):
-    camera = ScriptedCamera(graph)
-    yield camera
-    camera.end()
+def graph(live):
+    return live.graph
 
 
 def every(start_ns, fps, number, **fields):
@@ -83,17 +62,17 @@ def wait_for_decisions(graph, number):
     return list(decisions)
 
 
-def test_a_killed_camera_is_noticed_and_its_successor_watched(graph, vlo, tmp_path, measured):
+def test_a_killed_camera_is_noticed_and_its_successor_watched(graph, live, tmp_path, measured):
     argv = node_argv('camera', graph.namespace, source=FRAMES, fps=10.0, stamps='now', loop=True)
     diagnostics = graph.listen('/diagnostics', DiagnosticArray)
     images = graph.listen('image', Image)
-    before = vlo.status()
+    before = live.status()
     with process(argv, tmp_path / 'first.log') as first:
         graph.wait_for(lambda: len(graph.heard('decision')) >= 3, START_S)
-        num_lines = len(vlo.complaints())
+        num_lines = len(live.complaints())
         first.kill()
         killed_at = time.monotonic()
-        vlo.status(lambda status: status.state == msg.StreamStatus.STATE_STALE)
+        live.status(lambda status: status.state == msg.StreamStatus.STATE_STALE)
         measured('noticed after s', round(time.monotonic() - killed_at, 1))
     name = f'{graph.namespace}/vlo: image'
     graph.wait_for(
@@ -110,14 +89,16 @@ def test_a_killed_camera_is_noticed_and_its_successor_watched(graph, vlo, tmp_pa
         came_back_at = time.monotonic()
         decisions = wait_for_decisions(graph, num_before + 1)
         measured('watched again after s', round(time.monotonic() - came_back_at, 1))
-        after = vlo.status(lambda status: status.state != msg.StreamStatus.STATE_STALE)
+        after = live.status(lambda status: status.state != msg.StreamStatus.STATE_STALE)
     # The same stream goes on: nothing was forgotten, no frame was judged twice.
     assert [decision.frame_index for decision in decisions] == list(range(len(decisions)))
     assert changes(before, after)['resets'] == 0
-    assert sum('no image for' in line for line in vlo.complaints()[num_lines:]) == 1
+    assert sum('no image for' in line for line in live.complaints()[num_lines:]) == 1
 
 
-def test_resolution_and_encoding_may_change_from_image_to_image(graph, vlo, camera, measured):
+def test_resolution_and_encoding_may_change_from_image_to_image(
+    graph, live, scripted_camera, measured
+):
     kinds = [
         {'encoding': 'rgb8', 'size': [64, 48]},
         {'encoding': 'bgr8', 'size': [320, 240]},
@@ -126,16 +107,16 @@ def test_resolution_and_encoding_may_change_from_image_to_image(graph, vlo, came
         {'encoding': 'yuv422_yuy2', 'size': [62, 46]},
         {'encoding': 'rgba8', 'size': [640, 480]},
     ]
-    orders = every(vlo.start_ns, 2.0, 24)
+    orders = every(live.start_ns, 2.0, 24)
     for number, order in enumerate(orders):
         order |= kinds[number % len(kinds)]
-    before = vlo.status()
-    camera.send(orders)
+    before = live.status()
+    scripted_camera.send(orders)
     decisions = wait_for_decisions(graph, len(orders))
     assert [to_ns(decision.header.stamp) for decision in decisions] == [
         order['stamp_ns'] for order in orders
     ]
-    after = vlo.status(lambda status: is_accounted_for(before, status, len(orders)))
+    after = live.status(lambda status: is_accounted_for(before, status, len(orders)))
     change = changes(before, after)
     measured('changes', len(orders) - 1)
     measured('judged', change['frames_judged'])
@@ -143,20 +124,20 @@ def test_resolution_and_encoding_may_change_from_image_to_image(graph, vlo, came
     assert not (change['frames_rejected'] or change['frames_dropped'] or change['resets'])
 
 
-def test_five_times_the_promised_rate_changes_nothing(graph, vlo, camera, measured):
+def test_five_times_the_promised_rate_changes_nothing(graph, live, scripted_camera, measured):
     """What frame_fps does not want is let go of by its stamp; what it wants is all judged."""
-    orders = every(vlo.start_ns, 10.0, 20)
-    orders += every(vlo.start_ns + 2 * S, 50.0, 200)
+    orders = every(live.start_ns, 10.0, 20)
+    orders += every(live.start_ns + 2 * S, 50.0, 200)
     sampler = Sampler(2.0)
     wanted = [
         order['stamp_ns']
         for order in orders
         if sampler.judge(order['stamp_ns']) is Sampling.WANTED
     ]
-    before = vlo.status()
-    camera.send(orders)
+    before = live.status()
+    scripted_camera.send(orders)
     decisions = wait_for_decisions(graph, len(wanted))
-    after = vlo.status(lambda status: is_accounted_for(before, status, len(orders)))
+    after = live.status(lambda status: is_accounted_for(before, status, len(orders)))
     assert [to_ns(decision.header.stamp) for decision in decisions] == wanted
     change = changes(before, after)
     measured('received', change['frames_received'])
@@ -165,16 +146,16 @@ def test_five_times_the_promised_rate_changes_nothing(graph, vlo, camera, measur
 
 
 def test_a_flood_that_is_all_wanted_is_bounded_and_every_image_is_accounted_for(
-    graph, vlo, camera, measured
+    graph, live, scripted_camera, measured
 ):
-    vlo.set(frame_fps=120.0)
+    live.set(frame_fps=120.0)
     try:
-        vlo.plant('slow', 0.02)
-        before = vlo.status()
-        camera.send(every(vlo.start_ns, 120.0, 300))
-        after = vlo.status(lambda status: is_accounted_for(before, status, 300))
+        live.plant('slow', 0.02)
+        before = live.status()
+        scripted_camera.send(every(live.start_ns, 120.0, 300))
+        after = live.status(lambda status: is_accounted_for(before, status, 300))
     finally:
-        vlo.set(frame_fps=2.0)
+        live.set(frame_fps=2.0)
     change = changes(before, after)
     measured('judged', change['frames_judged'])
     measured('dropped and counted', change['frames_dropped'])
@@ -183,7 +164,9 @@ def test_a_flood_that_is_all_wanted_is_bounded_and_every_image_is_accounted_for(
     decisions = wait_for_decisions(graph, change['frames_judged'])
     stamps = [to_ns(decision.header.stamp) for decision in decisions]
     assert stamps == sorted(stamps)
-    assert stamps[-1] == vlo.start_ns + round(299 * S / 120)  # the newest is never what is dropped
+    assert stamps[-1] == live.start_ns + round(
+        299 * S / 120
+    )  # the newest is never what is dropped
 
 
 GARBAGE = [
@@ -196,42 +179,37 @@ GARBAGE = [
 ]
 
 
-def test_garbage_images_are_left_out_and_those_between_them_judged(graph, vlo, camera, measured):
-    orders = every(vlo.start_ns, 2.0, 36)
+def test_garbage_images_are_left_out_and_those_between_them_judged(
+    graph, live, scripted_camera, measured
+):
+    orders = every(live.start_ns, 2.0, 36)
     for number, order in enumerate(orders):
         if number % 2:
             order |= GARBAGE[number // 2 % len(GARBAGE)]
-    before, num_lines = vlo.status(), len(vlo.complaints())
-    camera.send(orders)
+    before, num_lines = live.status(), len(live.complaints())
+    scripted_camera.send(orders)
     decisions = wait_for_decisions(graph, 18)
-    after = vlo.status(lambda status: is_accounted_for(before, status, 36))
+    after = live.status(lambda status: is_accounted_for(before, status, 36))
     change = changes(before, after)
     measured('left out', change['frames_rejected'])
     measured('judged', change['frames_judged'])
     assert (change['frames_rejected'], change['frames_judged']) == (18, 18)
     assert [to_ns(d.header.stamp) for d in decisions] == [o['stamp_ns'] for o in orders[::2]]
-    lines = vlo.complaints()[num_lines:]
+    lines = live.complaints()[num_lines:]
     measured('lines logged', len(lines))
     assert len(lines) <= len(GARBAGE)
     assert after.last_error
 
 
-def test_half_a_jpeg_is_left_out_and_the_next_one_judged(graph, vlo, camera, measured):
-    vlo.bring(DOWN)
-    vlo.set(image_transport='compressed')
-    vlo.bring(UP)
-    try:
-        orders = every(vlo.start_ns, 2.0, 20, format='jpeg')
+def test_half_a_jpeg_is_left_out_and_the_next_one_judged(graph, live, scripted_camera, measured):
+    with live.compressed():
+        orders = every(live.start_ns, 2.0, 20, format='jpeg')
         for order in orders[1::2]:
             order['keep'] = 0.4
-        before = vlo.status()
-        camera.send(orders, 'image/compressed')
+        before = live.status()
+        scripted_camera.send(orders, 'image/compressed')
         decisions = wait_for_decisions(graph, 10)
-        after = vlo.status(lambda status: is_accounted_for(before, status, 20))
-    finally:
-        vlo.bring(DOWN)
-        vlo.set(image_transport='raw')
-        vlo.bring(UP)
+        after = live.status(lambda status: is_accounted_for(before, status, 20))
     change = changes(before, after)
     measured('left out', change['frames_rejected'])
     measured('judged', change['frames_judged'])
@@ -240,21 +218,21 @@ def test_half_a_jpeg_is_left_out_and_the_next_one_judged(graph, vlo, camera, mea
 
 
 def test_a_clock_that_jumps_back_starts_the_stream_afresh_and_tells_who_waits(
-    graph, vlo, camera, measured
+    graph, live, scripted_camera, measured
 ):
-    camera.send(every(vlo.start_ns, 2.0, 6))
+    scripted_camera.send(every(live.start_ns, 2.0, 6))
     wait_for_decisions(graph, 6)
-    graph.ask('And then?', 'waiting', vlo.start_ns + 100 * S)
-    before = vlo.status(lambda status: status.backlog_queries == 1)
-    earlier_ns = vlo.start_ns - 300 * S
-    camera.send(every(earlier_ns, 2.0, 6))
+    graph.ask('And then?', 'waiting', live.start_ns + 100 * S)
+    before = live.status(lambda status: status.backlog_queries == 1)
+    earlier_ns = live.start_ns - 300 * S
+    scripted_camera.send(every(earlier_ns, 2.0, 6))
     graph.wait_for(lambda: graph.heard('decision')[-1].header.stamp.sec * S == earlier_ns + 2 * S)
-    (told,) = vlo.told(['waiting'])
-    after = vlo.status()
+    (told,) = live.told(['waiting'])
+    after = live.status()
     measured('resets', after.resets - before.resets)
     measured('the waiting query', told.reason)
     assert after.resets - before.resets == 1
     assert told.state == msg.Response.STATE_CANCELLED and told.reason
-    new = [d for d in graph.heard('decision') if to_ns(d.header.stamp) < vlo.start_ns]
+    new = [d for d in graph.heard('decision') if to_ns(d.header.stamp) < live.start_ns]
     assert [decision.frame_index for decision in new] == list(range(len(new)))
     assert 4 <= len(new) <= 6

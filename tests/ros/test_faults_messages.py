@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-from tests.ros.graph import Graph, S
-from tests.ros.live_vlo import DOWN, UP, live_vlo
+from tests.ros.graph import S
 from vlo_ros import msg
 from vlo_ros.image_message import ALIASES, ENCODINGS
 from vlo_ros.ros.convert import to_time
@@ -24,30 +23,17 @@ PIECES = (
 )
 
 
-@pytest.fixture(scope='module')
-def graph():
-    graph = Graph()
-    yield graph
-    graph.close()
-
-
-@pytest.fixture(scope='module')
-def node(graph, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('vlo')
-    parameters = {
-        'max_new_tokens': 3,
-        'stale_after': 0.5,
-        'inbox_images': NUM_IMAGES,
-        'backlog_queries': 32,
-    }
-    with live_vlo(graph, folder, **parameters) as vlo:
-        yield vlo
+PARAMETERS = {
+    'max_new_tokens': 3,
+    'stale_after': 0.5,
+    'inbox_images': NUM_IMAGES,
+    'backlog_queries': 32,
+}
 
 
 @pytest.fixture
-def vlo(node):
-    node.fresh()
-    return node
+def graph(live):
+    return live.graph
 
 
 @pytest.fixture
@@ -117,7 +103,7 @@ def wild_query(draw, number, now_ns):
     return query
 
 
-def accounted_for(vlo, before, number):
+def accounted_for(live, before, number):
     """Wait until the end of each of `number` images is counted; return how they ended."""
 
     def ends_of(status):
@@ -126,7 +112,7 @@ def accounted_for(vlo, before, number):
             for end in ENDS
         }
 
-    after = vlo.status(
+    after = live.status(
         lambda status: (
             status.frames_received - before.frames_received == number
             and sum(ends_of(status).values()) == number
@@ -135,55 +121,48 @@ def accounted_for(vlo, before, number):
     return ends_of(after)
 
 
-def is_well(graph, vlo):
+def is_well(graph, live):
     """The next good image is judged, and nothing went wrong that is ours to mend."""
-    vlo.fresh()
+    live.fresh()
     message = Image(width=8, height=6, encoding='rgb8', step=24, data=bytes(144))
-    message.header.stamp = to_time(vlo.start_ns)
+    message.header.stamp = to_time(live.start_ns)
     graph.send_message(message)
     graph.wait_for(lambda: graph.heard('decision'))
-    assert vlo.child.poll() is None
-    assert 'Traceback' not in vlo.log.read_text()
+    assert live.child.poll() is None
+    assert 'Traceback' not in live.log.read_text()
 
 
-def test_every_wild_image_is_judged_or_rejected(graph, vlo, draw, measured):
-    before = vlo.status()
+def test_every_wild_image_is_judged_or_rejected(graph, live, draw, measured):
+    before = live.status()
     for number in range(NUM_IMAGES):
-        graph.send_message(wild_image(draw, vlo.start_ns + number * S // 2))
-    ends = accounted_for(vlo, before, NUM_IMAGES)
+        graph.send_message(wild_image(draw, live.start_ns + number * S // 2))
+    ends = accounted_for(live, before, NUM_IMAGES)
     measured('ends of the images', ends)
     assert ends['judged'] > 20 and ends['rejected'] > 20
-    is_well(graph, vlo)
+    is_well(graph, live)
 
 
-def test_every_wild_compressed_image_is_judged_or_rejected(graph, vlo, draw, measured):
-    vlo.bring(DOWN)
-    vlo.set(image_transport='compressed')
-    vlo.bring(UP)
-    try:
-        before = vlo.status()
+def test_every_wild_compressed_image_is_judged_or_rejected(graph, live, draw, measured):
+    with live.compressed():
+        before = live.status()
         for number in range(NUM_IMAGES):
-            message = wild_file(draw, vlo.start_ns + number * S // 2)
+            message = wild_file(draw, live.start_ns + number * S // 2)
             graph.send_message(message, 'image/compressed')
-        ends = accounted_for(vlo, before, NUM_IMAGES)
+        ends = accounted_for(live, before, NUM_IMAGES)
         measured('ends of the images', ends)
         assert ends['judged'] > 20 and ends['rejected'] > 20
-    finally:
-        vlo.bring(DOWN)
-        vlo.set(image_transport='raw')
-        vlo.bring(UP)
-    is_well(graph, vlo)
+    is_well(graph, live)
 
 
-def test_every_wild_query_is_told_once_whatever_the_stamps(graph, vlo, draw, measured):
+def test_every_wild_query_is_told_once_whatever_the_stamps(graph, live, draw, measured):
     ids = []
     for number in range(NUM_QUERIES):
-        now_ns = vlo.start_ns + number * S // 2
+        now_ns = live.start_ns + number * S // 2
         query = wild_query(draw, number, now_ns)
         ids.append(query.query_id)
         graph.send_message(query, 'vlo/query')
         graph.send_message(wild_image(draw, wild_stamp(draw, now_ns)))
-    told = vlo.told(ids)
+    told = live.told(ids)
     counts = collections.Counter(response.query_id for response in told)
     assert counts == collections.Counter(ids)
     refused = [response for response in told if response.reason]
@@ -191,4 +170,4 @@ def test_every_wild_query_is_told_once_whatever_the_stamps(graph, vlo, draw, mea
     measured('queries refused', len(refused))
     assert all('\n' not in response.reason for response in refused)
     assert 0 < len(refused) < len(told)
-    is_well(graph, vlo)
+    is_well(graph, live)

@@ -7,50 +7,30 @@ import time
 import pytest
 from sensor_msgs.msg import Image
 
-from tests.ros.graph import Graph, S
-from tests.ros.live_vlo import ScriptedCamera, Talking, live_vlo
+from tests.ros.graph import S
+from tests.ros.live_vlo import Talking
 from tests.ros.processes import START_S
 from vlo_ros import msg
 
 BACKLOG_QUERIES = 64
 
 
-@pytest.fixture(scope='module')
-def graph():
-    graph = Graph()
-    yield graph
-    graph.close()
-
-
-@pytest.fixture(scope='module')
-def node(graph, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('vlo')
-    parameters = {
-        'backlog_queries': BACKLOG_QUERIES,
-        'inbox_images': 64,  # more than a test sends at once
-        'max_new_tokens': 4,
-    }
-    with live_vlo(graph, folder, **parameters) as vlo:
-        yield vlo
+PARAMETERS = {
+    'backlog_queries': BACKLOG_QUERIES,
+    'inbox_images': 64,  # more than a test sends at once
+    'max_new_tokens': 4,
+}
 
 
 @pytest.fixture
-def vlo(node):
-    node.fresh()
-    return node
+def graph(live):
+    return live.graph
 
 
-@pytest.fixture(scope='module')
-def camera(graph):
-    camera = ScriptedCamera(graph)
-    yield camera
-    camera.end()
-
-
-def show(graph, camera, start_ns, number, **fields):
+def show(graph, scripted_camera, start_ns, number, **fields):
     """Publish images at 2 Hz of stamps; return once the last one is judged."""
     stamps = [start_ns + n * S // 2 for n in range(number)]
-    camera.send([{'stamp_ns': stamp_ns, **fields} for stamp_ns in stamps])
+    scripted_camera.send([{'stamp_ns': stamp_ns, **fields} for stamp_ns in stamps])
     wait_for_decision(graph, stamps[-1])
 
 
@@ -63,39 +43,43 @@ def wait_for_decision(graph, stamp_ns):
     )
 
 
-def test_no_memory_once_is_one_line_and_the_next_frame_is_judged(graph, vlo, camera, measured):
-    show(graph, camera, vlo.start_ns, 4)
-    graph.ask('And then?', 'waiting', vlo.start_ns + 100 * S)
-    vlo.status(lambda status: status.backlog_queries == 1)
-    num_lines = len(vlo.complaints())
-    vlo.plant('no_memory')
+def test_no_memory_once_is_one_line_and_the_next_frame_is_judged(
+    graph, live, scripted_camera, measured
+):
+    show(graph, scripted_camera, live.start_ns, 4)
+    graph.ask('And then?', 'waiting', live.start_ns + 100 * S)
+    live.status(lambda status: status.backlog_queries == 1)
+    num_lines = len(live.complaints())
+    live.plant('no_memory')
     failed_at = time.monotonic()
-    camera.send([{'stamp_ns': vlo.start_ns + 10 * S}])
-    graph.wait_for(lambda: not (vlo.faults / 'no_memory').exists())
-    camera.send([{'stamp_ns': vlo.start_ns + 11 * S}])
-    wait_for_decision(graph, vlo.start_ns + 11 * S)
+    scripted_camera.send([{'stamp_ns': live.start_ns + 10 * S}])
+    graph.wait_for(lambda: not (live.faults / 'no_memory').exists())
+    scripted_camera.send([{'stamp_ns': live.start_ns + 11 * S}])
+    wait_for_decision(graph, live.start_ns + 11 * S)
     measured('next decision after s', round(time.monotonic() - failed_at, 2))
     # The query that waited is answered or refused, whichever: once a frame behind it is there.
-    camera.send([{'stamp_ns': vlo.start_ns + 101 * S}])
-    (told,) = vlo.told(['waiting'])
+    scripted_camera.send([{'stamp_ns': live.start_ns + 101 * S}])
+    (told,) = live.told(['waiting'])
     measured('the waiting query', told.reason or told.text)
     assert told.reason or told.text
-    lines = vlo.complaints()[num_lines:]
+    lines = live.complaints()[num_lines:]
     assert sum('out of memory on cpu' in line for line in lines) == 1
-    assert 'Traceback' not in vlo.log.read_text()
-    assert 'out of memory' in vlo.status().last_error
+    assert 'Traceback' not in live.log.read_text()
+    assert 'out of memory' in live.status().last_error
 
 
-def test_of_a_hundred_queries_each_is_answered_or_refused_once(graph, vlo, camera, measured):
-    show(graph, camera, vlo.start_ns, 2)
+def test_of_a_hundred_queries_each_is_answered_or_refused_once(
+    graph, live, scripted_camera, measured
+):
+    show(graph, scripted_camera, live.start_ns, 2)
     ids = [f'one of many {number}' for number in range(100)]
     asked_at = time.monotonic()
     for query_id in ids:
-        graph.ask('What am I doing?', query_id, vlo.start_ns + 10 * S)
-    status = vlo.status(lambda status: status.backlog_queries == BACKLOG_QUERIES)
+        graph.ask('What am I doing?', query_id, live.start_ns + 10 * S)
+    status = live.status(lambda status: status.backlog_queries == BACKLOG_QUERIES)
     assert status.backlog_queries == BACKLOG_QUERIES
-    camera.send([{'stamp_ns': vlo.start_ns + 11 * S}])
-    told = vlo.told(ids)
+    scripted_camera.send([{'stamp_ns': live.start_ns + 11 * S}])
+    told = live.told(ids)
     measured('all told after s', round(time.monotonic() - asked_at, 1))
     assert sorted(response.query_id for response in told) == sorted(ids)
     refused = [response for response in told if response.reason]
@@ -106,32 +90,32 @@ def test_of_a_hundred_queries_each_is_answered_or_refused_once(graph, vlo, camer
     assert {r.reason for r in refused} == {f'{BACKLOG_QUERIES} queries are waiting already'}
 
 
-def test_a_subscriber_that_stops_reading_holds_nobody_up(graph, vlo, camera, measured):
+def test_a_subscriber_that_stops_reading_holds_nobody_up(graph, live, scripted_camera, measured):
     """The pictures of ~/overlay fill every buffer between the two; the others hear everything."""
     graph.listen('vlo/overlay', Image)
     listener = Talking('tests.ros.listening_node', graph.namespace)
     try:
         large = {'size': [640, 480]}
-        show(graph, camera, vlo.start_ns, 2, **large)
+        show(graph, scripted_camera, live.start_ns, 2, **large)
         number = 2
 
         def heard_by_listener():
             nonlocal number
-            show(graph, camera, vlo.start_ns + number * S, 1, **large)
+            show(graph, scripted_camera, live.start_ns + number * S, 1, **large)
             number += 1
             return listener.lines
 
         graph.wait_for(heard_by_listener, START_S)
-        vlo.set(silence_threshold=1.01)  # a sentence after every frame
+        live.set(silence_threshold=1.01)  # a sentence after every frame
 
         def seconds_for_forty():
             nonlocal number
             begun = time.monotonic()
-            camera.send(
-                [{'stamp_ns': vlo.start_ns + (number + n) * S, **large} for n in range(40)]
+            scripted_camera.send(
+                [{'stamp_ns': live.start_ns + (number + n) * S, **large} for n in range(40)]
             )
             number += 40
-            wait_for_decision(graph, vlo.start_ns + (number - 1) * S)
+            wait_for_decision(graph, live.start_ns + (number - 1) * S)
             return time.monotonic() - begun
 
         running_s = seconds_for_forty()
@@ -152,5 +136,5 @@ def test_a_subscriber_that_stops_reading_holds_nobody_up(graph, vlo, camera, mea
         assert read == sorted(read)
         assert len(graph.heard('response')) >= 120
     finally:
-        vlo.set(silence_threshold=0.725)
+        live.set(silence_threshold=0.725)
         listener.end()
