@@ -120,6 +120,13 @@ class ModelConfig(Checked):
         'weight-only quantization of the language model (needs torchao)',
         choices=('none', 'int8', 'int4', 'float8'),
     )
+    threads: int = setting(
+        0,
+        'processor threads that encoder and decoder share on the CPU; 0 takes the number of cores '
+        'or OMP_NUM_THREADS',
+        ge=0,
+        le=1024,
+    )
     llm_revision: str | None = setting(None, 'hub commit of the language model')
     vision_revision: str | None = setting(None, 'hub commit of the vision tower')
     adapter_revision: str | None = setting(None, 'hub commit of the adapter')
