@@ -124,36 +124,39 @@ def changed_settings(path: Path, recipe: Recipe) -> list[str]:
     """
     if not path.exists():
         return []
-    now = _flat(_plain(recipe))
-    defaults = _flat(
-        {name: _listed(dataclasses.asdict(kind())) for name, kind in _SECTIONS.items()}
-    )
-    begun = {**defaults, 'stages': [], **_flat(_read(path))}
+    content = _read(path)
+    begun = {name: {**_plain(kind()), **content.get(name, {})} for name, kind in _SECTIONS.items()}
+    begun['stages'] = [{**_plain(StageRecipe()), **one} for one in content.get('stages', [])]
+    before, now = _flat(begun), _flat(_plain(recipe))
     return sorted(
-        name for name in begun.keys() | now.keys()
-        if name not in _FREE and begun.get(name) != now.get(name)
+        name for name in before.keys() | now.keys()
+        if name not in _FREE and before.get(name) != now.get(name)
     )  # fmt: skip
 
 
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as YAML has it: mappings, lists, numbers and texts."""
-    plain = dataclasses.asdict(recipe)
-    plain['data'] = _listed(plain['data'])
-    return _listed(plain)
+def _plain(declared: Any) -> dict[str, Any]:
+    """A dataclass as YAML has it: mappings, lists, numbers and texts."""
+    plain: dict[str, Any] = _listed(dataclasses.asdict(declared))
+    return plain
 
 
-def _listed(section: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in section.items()}
+def _listed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _listed(one) for name, one in value.items()}
+    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
-    """{section: {setting: value}} -> {section.setting: value}."""
+def _flat(content: Any, name: str = '') -> dict[str, Any]:
+    """{section: {setting: value}} -> {section.setting: value}; stages are numbered."""
+    if isinstance(content, Mapping):
+        items = list(content.items())
+    elif isinstance(content, list) and content and isinstance(content[0], Mapping):
+        items = list(enumerate(content))
+    else:
+        return {name: content}
     flat: dict[str, Any] = {}
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            flat.update({f'{name}.{key}': one for key, one in value.items()})
-        else:
-            flat[name] = value
+    for key, value in items:
+        flat.update(_flat(value, f'{name}.{key}' if name else str(key)))
     return flat
 
 

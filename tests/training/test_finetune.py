@@ -55,6 +55,7 @@ def kill_when_logged(process: subprocess.Popen[str], step: int) -> None:
     process.communicate()
 
 
+@pytest.mark.timeout(900)  # programs start slowly on a busy machine
 def test_killed_training_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path)
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
@@ -76,6 +77,7 @@ def test_killed_training_goes_on_with_the_same_losses(tmp_path: Path) -> None:
         assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
+@pytest.mark.timeout(900)  # programs start slowly on a busy machine
 def test_training_killed_at_any_moment_ends_the_same(tmp_path: Path) -> None:
     out = tmp_path / 'out'
     out.mkdir()

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.recipe_file import as_yaml, load_recipe, recipe_from
+from training.recipe_file import (
+    RECIPE_FILE,
+    as_yaml,
+    changed_settings,
+    load_recipe,
+    recipe_from,
+    write_recipe,
+)
 from vlo_ros.errors import ConfigError
 
 FOLDER = Path(__file__).parents[2] / 'config' / 'training'
@@ -105,6 +112,22 @@ def test_mistakes_are_one_line(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         load_recipe(FOLDER / 'rendered_world.yaml', [override])
     assert '\n' not in str(caught.value)
+
+
+def test_what_changed_is_named(tmp_path: Path) -> None:
+    path = FOLDER / 'rendered_world.yaml'
+    recipe = load_recipe(path, [f'output={tmp_path}'])
+    write_recipe(recipe)
+    assert changed_settings(tmp_path / RECIPE_FILE, recipe) == []
+    # As a version wrote it that had fewer settings.
+    begun = yaml.safe_load((tmp_path / RECIPE_FILE).read_text())
+    del begun['train']['fp8'], begun['stages'][0]['position_gap']
+    (tmp_path / RECIPE_FILE).write_text(yaml.safe_dump(begun))
+    changes = ['output=x', 'train.keep_checkpoints=9', 'data.features=[a]', 'stages.1.num_steps=3']
+    changed = changed_settings(tmp_path / RECIPE_FILE, load_recipe(path, changes))
+    gap = recipe.stages[0].position_gap
+    expected = ['data.features', *(['stages.0.position_gap'] if gap else []), 'stages.1.num_steps']
+    assert changed == expected
 
 
 def test_missing_and_damaged_files(tmp_path: Path) -> None:

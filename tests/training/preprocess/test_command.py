@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -97,6 +98,7 @@ def test_a_second_run_in_the_same_folder_is_refused(recordings, tmp_path):
     assert 'another run' in result.output
 
 
+@pytest.mark.timeout(900)  # programs start slowly on a busy machine
 def test_a_run_killed_at_any_moment_ends_the_same(recordings, tmp_path):
     folder = tmp_path / 'made'
     folder.mkdir()

@@ -167,6 +167,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(root, server, tmp_path):
     assert killed.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.timeout(900)  # programs start slowly on a busy machine
 @pytest.mark.parametrize('command', ['refine', 'livechat'])
 def test_a_run_killed_at_any_moment_ends_the_same(root, server, tmp_path, command):
     folder = tmp_path / 'made'
