@@ -104,11 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(remove_ros_args(['', *given])[1:])
     rclpy.init(args=given)
-    complaint = ''
+    executor = SingleThreadedExecutor()
+    node = BringUp(options.node, executor)
+    complaint = 'interrupted'
     with until_interrupted():
-        node = BringUp(options.node, SingleThreadedExecutor())
         if complaint := node.run(options.timeout):
             node.get_logger().error(complaint)
+    # In this order: what the middleware still holds of them ends the process otherwise.
+    executor.shutdown()
+    node.destroy_node()
     rclpy.try_shutdown()
     return 1 if complaint else 0
 
