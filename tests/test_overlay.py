@@ -75,7 +75,7 @@ def test_what_is_not_known_is_left_out(value):
     'text', ['caf\u00e9', '\u4f60\u597d', '\U0001f600', 'a\tb\nc', '\x00\x1b[1m']
 )
 def test_any_text_can_be_drawn(text):
-    assert draw_overlay(grey(), Overlay(caption=text, question=text)).shape == (480, 640, 3)
+    assert draw_overlay(grey(), Overlay(caption=text, query=text)).shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (96, 96), (7, 479), (2000, 3), (40, 3000)])

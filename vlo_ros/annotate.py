@@ -156,7 +156,7 @@ class _Annotator:
         self._pending = iter(judgements)
         self._next = next(self._pending, None)
         self._num = {'decisions': 0, 'responses': 0, 'copied': 0}
-        self._caption, self._question, self._until_ns = '', '', 0
+        self._caption, self._query, self._until_ns = '', '', 0
         self._decision = self._add(f'{node}/decision', DECISION)
         self._response = self._add(f'{node}/response', RESPONSE)
         self._overlay = self._add(f'{node}/overlay/compressed', COMPRESSED_IMAGE)
@@ -188,7 +188,7 @@ class _Annotator:
             response = self._response_of(judgement, event, header)
             self._write(self._response, log_ns, RESPONSE, response)
             self._num['responses'] += 1
-            self._caption, self._question = response.text, event['query'] or ''
+            self._caption, self._query = response.text, event['query'] or ''
             self._until_ns = stamp_ns + round(CAPTION_S * NS_PER_S)
         picture = self._picture(to_rgb(image), judgement)
         message = self._types.types[COMPRESSED_IMAGE](
@@ -231,7 +231,7 @@ class _Annotator:
         is_recent = judgement.stamp_ns <= self._until_ns
         overlay = Overlay(
             caption=self._caption if is_recent else '',
-            question=self._question if is_recent else '',
+            query=self._query if is_recent else '',
             p_silence=judgement.decision['p_silence'],
             silence_threshold=self._threshold,
             is_speaking=judgement.decision['decision'] != 'silent',

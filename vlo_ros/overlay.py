@@ -39,7 +39,7 @@ class Overlay:
 
     Attributes:
         caption: The newest response, '' for none.
-        question: The query that it answers, '' for none.
+        query: The query that it answers, '' for none.
         p_silence: p(interval) after the frame, 0..1; None or nan where nothing was decided.
         silence_threshold: The mark on the bar, 0..1; None leaves it out.
         latency_s: Capture to decision in seconds; None or nan leaves it out.
@@ -47,7 +47,7 @@ class Overlay:
     """
 
     caption: str = ''
-    question: str = ''
+    query: str = ''
     p_silence: float | None = None
     silence_threshold: float | None = None
     latency_s: float | None = None
@@ -104,7 +104,7 @@ def _draw_silence(canvas: npt.NDArray[np.uint8], overlay: Overlay, scale: float)
 
 
 def _draw_caption(canvas: npt.NDArray[np.uint8], overlay: Overlay, scale: float) -> None:
-    """Draw question and caption in a band at the bottom; what does not fit ends in dots."""
+    """Draw query and caption in a band at the bottom; what does not fit ends in dots."""
     height, width = canvas.shape[:2]
     margin = round(16 * scale)
     size = 0.85 * scale
@@ -112,7 +112,7 @@ def _draw_caption(canvas: npt.NDArray[np.uint8], overlay: Overlay, scale: float)
     columns = max(8, int(len(SAMPLE) * (width - 2 * margin) / sample_width))
     lines = [
         (line, colour)
-        for text, colour in ((overlay.question, CYAN), (overlay.caption, WHITE))
+        for text, colour in ((overlay.query, CYAN), (overlay.caption, WHITE))
         for line in _wrap(text, columns)
     ]
     if not lines:

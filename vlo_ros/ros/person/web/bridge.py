@@ -26,7 +26,7 @@ from vlo_ros import msg
 from vlo_ros.config import StreamConfig, check_value
 from vlo_ros.errors import ConfigError, SourceError
 from vlo_ros.events import NS_PER_S
-from vlo_ros.overlay import Overlay, draw_overlay
+from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
 from vlo_ros.ros.convert import to_ns, to_rgb
 from vlo_ros.ros.image_topic import IMAGE_TYPES, watched_images
 from vlo_ros.ros.person.outbox import PATIENCE_S
@@ -36,7 +36,6 @@ from vlo_ros.ros.transcript import STATES
 Event = dict[str, Any]
 SLIDERS = ('silence_threshold', 'frame_fps')
 MAX_HISTORY = 300
-CAPTION_S = 6.0
 JPEG_QUALITY = 80
 
 
@@ -139,7 +138,7 @@ class Bridge(Node):
         with self._lock:
             serialized, kind, overlay = self._newest, self._kind, self._overlay
             if time.monotonic() > self._caption_until:
-                overlay = dataclasses.replace(overlay, caption='', question='')
+                overlay = dataclasses.replace(overlay, caption='', query='')
         if serialized is None:
             return None
         try:
@@ -197,7 +196,7 @@ class Bridge(Node):
         if response.text:
             with self._lock:
                 self._overlay = dataclasses.replace(
-                    self._overlay, caption=response.text, question=question
+                    self._overlay, caption=response.text, query=question
                 )
                 self._caption_until = time.monotonic() + CAPTION_S
         first_ns = to_ns(response.first_token_stamp)
