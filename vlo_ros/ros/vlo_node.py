@@ -40,6 +40,7 @@ from vlo_ros.ros.notices import Notices, one_line
 from vlo_ros.ros.params import NodeParameters
 from vlo_ros.ros.reporter import Reporter
 from vlo_ros.ros.warm_up import warm_up
+from vlo_ros.threads import share_threads, use_threads
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -99,6 +100,8 @@ class VloNode(LifecycleNode):
         self._encoding = threading.Lock()
         self._decoding = threading.Lock()
         self._decode_lane = DecodeLane()
+        self._all_threads = torch.get_num_threads()  # lanes set their own; later it is theirs
+        self._shares = share_threads(self._all_threads)
         self._watching = threading.Lock()
         notices = Notices(self.get_logger())
         self._lanes = make_lanes(
@@ -126,6 +129,7 @@ class VloNode(LifecycleNode):
         """Load the weights, run them once, join the graph."""
         self._take_settings()
         config = self.parameters.load()
+        self._shares = share_threads(config.model.threads or self._all_threads)
         self.get_logger().info(f'loading {self.settings.model}')
         self.model = load_model(config.model)
         stream_config = self.parameters.load().stream  # some were set while weights were read
@@ -199,13 +203,18 @@ class VloNode(LifecycleNode):
 
     def _encode(self) -> None:
         def encode() -> None:
+            use_threads(self._shares.encode)
             while any([camera.encode_some() for camera in self.cameras]):
                 pass
 
         self._run_lane(ENCODING, self._encoding, encode)
 
     def _decode(self) -> None:
-        self._run_lane(JUDGING, self._decoding, lambda: self._decode_lane.run(list(self.cameras)))
+        def decode() -> None:
+            use_threads(self._shares.decode)
+            self._decode_lane.run(list(self.cameras))
+
+        self._run_lane(JUDGING, self._decoding, decode)
 
     def _run_lane(self, what: str, lane: threading.Lock, run: Callable[[], None]) -> None:
         """Do all that is due in a lane; if the lane itself breaks, no camera can go on."""
