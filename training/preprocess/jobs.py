@@ -10,8 +10,8 @@ from pathlib import Path
 from vlo_ros.checkpoint import local_folder
 from vlo_ros.config import ModelConfig
 from vlo_ros.errors import CheckpointError, ConfigError, SourceError
-from vlo_ros.sources.bag import STORAGE_SUFFIXES
 from vlo_ros.sources.images import SUFFIXES as IMAGE_SUFFIXES
+from vlo_ros.sources.recording import BAG_SUFFIXES
 
 VIDEO_SUFFIXES = (
     '.mp4', '.mkv', '.webm', '.avi', '.mov', '.m4v', '.mpg', '.mpeg', '.ts', '.wmv',
@@ -130,7 +130,7 @@ def _inside(members: Sequence[Path]) -> Iterable[Path]:
 
 def _is_bag(path: Path) -> bool:
     if path.is_file():
-        return path.suffix.lower() in STORAGE_SUFFIXES
+        return path.suffix.lower() in BAG_SUFFIXES
     return (path / 'metadata.yaml').is_file() or any(
-        member.suffix.lower() in STORAGE_SUFFIXES for member in path.iterdir()
+        member.suffix.lower() in BAG_SUFFIXES for member in path.iterdir()
     )
