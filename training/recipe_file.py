@@ -178,7 +178,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition('=')
     name = {'vision': 'model.vision', 'llm': 'model.llm'}.get(name, name)
     section, dot, key = name.partition('.')
-    if not equals or not (dot or name in ('output', 'stages')):
+    if not equals or (dot and section == 'output') or not (dot or name in ('output', 'stages')):
         raise ConfigError(f'{override!r}: expected section.setting=value')
     try:
         value = yaml.safe_load(text) if text else ''
@@ -187,11 +187,14 @@ def _override(values: dict[str, Any], override: str) -> None:
     if not dot:
         values[name] = value
     elif section == 'stages':
-        index = int(key.partition('.')[0])
+        number, _, setting = key.partition('.')
+        if not number.isdigit():
+            raise ConfigError(f'{override!r}: expected stages.NUMBER.setting=value')
+        index = int(number)
         stages = [dict(stage) for stage in values.get('stages') or []]
         if index >= len(stages):
             raise ConfigError(f'{override!r}: there are {len(stages)} stages, counted from 0')
-        stages[index][key.partition('.')[2]] = value
+        stages[index][setting] = value
         values['stages'] = stages
     else:
         values[section] = {**(values.get(section) or {}), key: value}

@@ -11,11 +11,12 @@ import torch
 
 from vlo_ros.template import IGNORE
 
-# Dense bfloat16, in TFLOP/s, as the makers' data sheets have it; longer names come first.
+# Dense bfloat16, in TFLOP/s, as the makers' data sheets have it; more words come first.
 _PEAKS = {
     'H100 PCIe': 756.0, 'H100': 989.0, 'H200': 989.0, 'A100': 312.0, 'L40S': 362.0, 'L4': 121.0,
     'RTX 4090': 165.0, 'RTX 3090': 71.0,
 }  # fmt: skip
+_OTHER_CARDS = {'NVL', 'Laptop', 'Ti', 'D', 'MIG'}  # the same name, and another data sheet
 
 
 @dataclass(frozen=True)
@@ -71,5 +72,12 @@ def peak_tflops() -> float | None:
     """What the data sheet of the GPU promises, TFLOP/s; None where it is not known."""
     if not torch.cuda.is_available():
         return None
-    name = torch.cuda.get_device_name()
-    return next((peak for known, peak in _PEAKS.items() if known in name), None)
+    return peak_of(torch.cuda.get_device_name())
+
+
+def peak_of(device_name: str) -> float | None:
+    """The same for a device name such as 'NVIDIA A100-SXM4-80GB'."""
+    words = set(device_name.replace('-', ' ').split())
+    if words & _OTHER_CARDS:
+        return None
+    return next((peak for known, peak in _PEAKS.items() if set(known.split()) <= words), None)

@@ -103,6 +103,8 @@ def test_overrides() -> None:
         ('train.optimizer=sgd', "'sgd' is not one of"),
         ('train.seed=many', 'train.seed'),
         ('seed', 'expected section.setting=value'),
+        ('output.x=1', 'expected section.setting=value'),
+        ('stages.first.num_steps=1', 'expected stages.NUMBER.setting=value'),
         ('stages.9.num_steps=1', r'there are \d stages'),
         ('lora.rank=4', 'nothing to adapt'),
         ('data.pack_tokens=100', 'not packed'),

@@ -54,6 +54,10 @@ def test_padding_and_other_conversations_cost_nothing(one, num_positions, pairs)
         ('NVIDIA H100 80GB HBM3', 989),
         ('NVIDIA H100 PCIe', 756),
         ('NVIDIA L4', 121),
+        ('NVIDIA A100-SXM4-80GB', 312),
+        ('NVIDIA L40', None),
+        ('NVIDIA H100 NVL', None),
+        ('NVIDIA GeForce RTX 4090 Laptop GPU', None),
         ('GT 9', None),
     ],
 )

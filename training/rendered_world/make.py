@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 
 from vlo_ros.command_errors import tells_errors_in_one_line
+from vlo_ros.errors import VloError
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'training'
 CONVERSATIONS = ('train', 'train_practice', 'train_drill')
@@ -117,7 +118,9 @@ def main(
             f'python -m {shlex.join(command)}', style='bold', markup=False, soft_wrap=True
         )
         if not dry_run:
-            subprocess.run([sys.executable, '-m', *command], check=True)
+            status = subprocess.run([sys.executable, '-m', *command]).returncode
+            if status:
+                raise VloError(f'{command[0]} ended with status {status}')
 
     output = output.resolve()
     for command in commands(output, workers):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+import typer
 from typer.testing import CliRunner
 
 from training.recipe_file import load_recipe
@@ -52,8 +54,6 @@ def test_the_package_ships_what_is_gathered(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_prints_the_commands(tmp_path: Path) -> None:
-    import typer
-
     app = typer.Typer()
     app.command()(make.main)
     result = CliRunner().invoke(app, ['--output', str(tmp_path / 'new'), '--dry-run'])
@@ -61,3 +61,14 @@ def test_a_dry_run_prints_the_commands(tmp_path: Path) -> None:
     for module in ('train_tower', 'features', 'finetune', 'evaluate'):
         assert module in result.output
     assert not (tmp_path / 'new').exists()
+
+
+def test_a_failing_command_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = [['training.finetune', str(tmp_path / 'missing.yaml')], ['training.evaluate']]
+    monkeypatch.setattr(make, 'commands', lambda output, workers: plan)
+    app = typer.Typer()
+    app.command()(make.main)
+    result = CliRunner().invoke(app, ['--output', str(tmp_path / 'new')])
+    assert result.exit_code == 1
+    assert 'training.finetune ended with status 1' in result.output
+    assert 'training.evaluate' not in result.output
