@@ -9,7 +9,6 @@ python -m tests.training.killed FOLDER MOMENT MODULE [ARGUMENT ...]
 from __future__ import annotations
 
 import os
-import random
 import runpy
 import shutil
 import signal
@@ -18,6 +17,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.chance import source_of_chance
 
 ROOT = Path(__file__).parents[2]
 _CHANGES = {'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir'}
@@ -63,13 +64,6 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def random_moment() -> random.Random:
-    """Draws when to kill; prints its seed, which the environment can name."""
-    seed = int(os.environ.get('VLO_TEST_SEED') or random.SystemRandom().randrange(10**6))
-    print(f'VLO_TEST_SEED={seed}')
-    return random.Random(seed)
-
-
 def check_killed_equals_whole(
     folder: Path,
     module: str,
@@ -88,7 +82,7 @@ def check_killed_equals_whole(
         result: What is compared, read from `folder`.
         num_kills: How often it is killed, each time at a moment of the whole run.
     """
-    rng = random_moment()
+    rng = source_of_chance()
     moments = Moments(folder)
     run()
     total = moments.stop()

@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.chance import source_of_chance
 from tests.training.golden import GOLDEN
-from tests.training.killed import check_killed_equals_whole, random_moment
+from tests.training.killed import check_killed_equals_whole
 from tests.training.toy import toy_recipe, write_toy
 from training.finetune import finetune
 from training.recipe import Recipe
@@ -60,7 +61,7 @@ def test_killed_training_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path)
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     finetune(load_recipe(recipe, [f'output={whole}']))
-    step = random_moment().randint(4, 9)
+    step = source_of_chance().randint(4, 9)
     print(f'killed after step {step}')
     kill_when_logged(start(recipe, broken), step)
     checkpoint = last_checkpoint(broken)

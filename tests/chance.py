@@ -1,0 +1,11 @@
+"""Random tests that can be run again."""
+
+import os
+import random
+
+
+def source_of_chance() -> random.Random:
+    """Draws from a seed that is printed; VLO_TEST_SEED makes the same run again."""
+    seed = int(os.environ.get('VLO_TEST_SEED') or random.SystemRandom().randrange(10**6))
+    print(f'VLO_TEST_SEED={seed}')
+    return random.Random(seed)
