@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.ros import launch_standin
 from tests.ros.graph import TINY_MODEL, S
 from tests.ros.launching import launched
@@ -13,6 +15,7 @@ from vlo_ros import msg
 LAUNCH = Path(__file__).resolve().parents[2] / 'launch'
 
 
+@pytest.mark.timeout(900)
 def test_a_node_killed_in_the_middle_of_a_sentence_comes_back(graph, tmp_path, measured):
     for name in ('faults', 'parameters', 'logs'):
         (tmp_path / name).mkdir()

@@ -129,7 +129,7 @@ def test_a_goal_that_waits_when_the_node_is_cleaned_up_gets_its_result(graph, sc
     graph.wait_for(lambda: node.cameras[0].queries.has_waiting)
     assert node.trigger_deactivate() == SUCCESS
     assert node.trigger_cleanup() == SUCCESS
-    graph.wait_for(result.done, 5.0)
+    graph.wait_for(result.done)
     assert result.result().result.response.reason == 'the node was cleaned up'
 
 
@@ -160,19 +160,20 @@ def test_all_cameras_are_reset_together(graph, monkeypatch):
         took = time.monotonic() - begin
     assert not answer.success
     assert answer.message == 'still busy: left, middle, right'
-    assert took < 2.0
+    assert took < 3 * vlo_node.RESET_TIMEOUT_S
+    monkeypatch.undo()
     assert node._on_reset_all(Trigger.Request(), Trigger.Response()).success
 
 
 @pytest.mark.parametrize('seed', [1, 2, 3])
 def test_whatever_happens_each_query_gets_one_end(graph, scenes, monkeypatch, seed):
-    random = Random(seed)
+    random, faults = Random(seed), Random(seed + 100)  # each for one thread
     node = graph.active_vlo(max_new_tokens=8, backlog_queries=5, interrupt=bool(seed % 2))
     camera, forward = node.cameras[0], node.model.language.forward
     monkeypatch.setattr(
         node.model.language,
         'forward',
-        lambda segments: plant() if random.random() < 0.02 else forward(segments),
+        lambda segments: plant() if faults.random() < 0.02 else forward(segments),
     )
     asked, stamp_ns = [], 100 * S
     graph.publisher('vlo/query', msg.Query)
