@@ -3,9 +3,17 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.executors import SingleThreadedExecutor
 
 from tests.ros.graph import TIMEOUT_S
 from tests.ros.live_vlo import python_path
+from vlo_ros.ros import bring_up as program
 
 
 def bring_up(graph, *arguments):
@@ -48,3 +56,93 @@ def test_a_node_that_is_not_there_is_one_line(graph):
     code, (line,) = bring_up(graph, '--timeout', '1')
     assert code == 1
     assert 'not on the graph after 1 s' in line
+
+
+class Lifecycle:
+    """The two services that bring_up asks, answered as a test says."""
+
+    def __init__(self, graph, state):
+        self.state, self.num_looks = state, 0
+        self.on_look = lambda: None
+        self.on_change = lambda: True
+        self.services = [
+            graph.watcher.create_service(GetState, 'vlo/get_state', self._look),
+            graph.watcher.create_service(ChangeState, 'vlo/change_state', self._change),
+        ]
+
+    def _look(self, request, response):
+        self.num_looks += 1
+        self.on_look()
+        response.current_state.id = self.state
+        return response
+
+    def _change(self, request, response):
+        response.success = self.on_change()
+        return response
+
+
+@pytest.fixture
+def bring_up_fast(graph, monkeypatch):
+    """Bring the node `vlo` up from a thread of the test, a look taking 0.1 s; its complaint."""
+    monkeypatch.setattr(program, 'LOOK_S', 0.1)
+    monkeypatch.setattr(program, 'GONE_AFTER_S', 0.5)
+    executor = SingleThreadedExecutor(context=graph.context)
+    node = program.BringUp(f'{graph.namespace}/vlo', executor)
+
+    def run(meanwhile=lambda: None):
+        with ThreadPoolExecutor(1) as pool:
+            complaint = pool.submit(node.run, TIMEOUT_S)
+            graph.wait_for(lambda: meanwhile() or complaint.done(), 2 * TIMEOUT_S)
+            return complaint.result()
+
+    yield run
+    executor.shutdown()
+    node.destroy_node()
+
+
+def test_a_node_that_answers_nobody_while_it_loads_is_waited_for(graph, bring_up_fast):
+    lifecycle = Lifecycle(graph, State.PRIMARY_STATE_UNCONFIGURED)
+
+    def load():
+        time.sleep(15 * program.LOOK_S)  # holds up the only thread, as large weights do
+        lifecycle.state += 1
+        return True
+
+    lifecycle.on_change = load
+    assert bring_up_fast() == ''
+    assert lifecycle.state == State.PRIMARY_STATE_ACTIVE
+
+
+def test_what_somebody_else_has_it_do_is_looked_at_now_and_then(graph, bring_up_fast, monkeypatch):
+    monkeypatch.setattr(program, 'PAUSE_S', 0.5)
+    lifecycle = Lifecycle(graph, State.TRANSITION_STATE_DEACTIVATING)
+
+    def activate_at_fifth_look():
+        if lifecycle.num_looks == 5:
+            lifecycle.state = State.PRIMARY_STATE_ACTIVE
+
+    lifecycle.on_look = activate_at_fifth_look
+    begun_at = time.monotonic()
+    assert bring_up_fast() == ''
+    assert time.monotonic() - begun_at > 2 * program.PAUSE_S
+
+
+def test_a_transition_refused_since_somebody_else_asked_first_is_no_failure(graph, bring_up_fast):
+    lifecycle = Lifecycle(graph, State.PRIMARY_STATE_INACTIVE)
+
+    def refuse():
+        lifecycle.state = State.PRIMARY_STATE_ACTIVE
+        return False
+
+    lifecycle.on_change = refuse
+    assert bring_up_fast() == ''
+
+
+def test_a_node_that_leaves_is_one_line(graph, bring_up_fast):
+    lifecycle = Lifecycle(graph, State.TRANSITION_STATE_CONFIGURING)
+
+    def leave():
+        while lifecycle.num_looks and lifecycle.services:
+            graph.watcher.destroy_service(lifecycle.services.pop())
+
+    assert bring_up_fast(leave).endswith('vlo: has left the graph')

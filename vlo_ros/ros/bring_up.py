@@ -32,8 +32,11 @@ IN_TRANSITION = (
     State.TRANSITION_STATE_ERRORPROCESSING,
 )
 LOOK_S = 1.0
+PAUSE_S = 0.2  # while somebody else's transition goes on
 # Without an answer, and the node as it was before, a request was lost on the way.
 LOST_AFTER_S = 5.0
+# Off the graph for so long, it has left; discovery is sometimes late by a second or two.
+GONE_AFTER_S = 10.0
 
 
 class BringUp(Node):
@@ -41,7 +44,7 @@ class BringUp(Node):
 
     def __init__(self, target: str, executor: SingleThreadedExecutor) -> None:
         """Look for the services of the node `target`."""
-        super().__init__('bring_up')
+        super().__init__('bring_up', context=executor.context)
         self._target = target
         self._executor = executor
         self._get = self.create_client(GetState, f'{target}/get_state')
@@ -52,48 +55,63 @@ class BringUp(Node):
         """Bring the node up; return why it did not come, or ''.
 
         Args:
-            timeout_s: How long the node may take to appear on the graph. How long it takes to
-                load its weights is its own affair.
+            timeout_s: How long the node may take to appear on the graph and answer. How long it
+                takes to load its weights, and whether it answers meanwhile, is its own affair.
         """
         end = time.monotonic() + timeout_s
         while (state := self._state()) is None:
             if time.monotonic() > end:
-                return f'{self._target}: not on the graph after {timeout_s:.0f} s'
+                wrong = 'silent' if self._get.service_is_ready() else 'not on the graph'
+                return f'{self._target}: {wrong} after {timeout_s:.0f} s'
+        there_at = time.monotonic()
         while state != State.PRIMARY_STATE_ACTIVE:
-            if state is None:
+            if state is not None or self._get.service_is_ready():
+                there_at = time.monotonic()
+            elif time.monotonic() - there_at > GONE_AFTER_S:
                 return f'{self._target}: has left the graph'
             if state == State.PRIMARY_STATE_FINALIZED:
                 return f'{self._target}: is shut down'
-            if state in NEXT_TRANSITION and not self._request(NEXT_TRANSITION[state]):
-                return f'{self._target}: did not come up; its log says why'
+            if state in NEXT_TRANSITION:
+                if not self._request(state):
+                    return f'{self._target}: did not come up; its log says why'
+            elif state is not None:
+                time.sleep(PAUSE_S)
             state = self._state()
         return ''
 
     def _state(self) -> int | None:
-        """Id of the node's state, None where nobody answers."""
-        for _ in range(3):
-            if self._get.service_is_ready():
-                future = self._get.call_async(GetState.Request())
-                self._executor.spin_until_future_complete(future, timeout_sec=LOOK_S)
-                if future.done():
-                    return int(future.result().current_state.id)
-            else:
-                self._get.wait_for_service(timeout_sec=LOOK_S)
-        return None
+        """Id of the node's state, None where nobody answers within LOOK_S."""
+        if not self._get.wait_for_service(timeout_sec=LOOK_S):
+            return None
+        future = self._get.call_async(GetState.Request())
+        self._executor.spin_until_future_complete(future, timeout_sec=LOOK_S)
+        if not future.done():
+            self._get.remove_pending_request(future)
+            return None
+        return int(future.result().current_state.id)
 
-    def _request(self, transition_id: int) -> bool:
-        """Ask for a transition; False when the node says that it failed."""
-        request = ChangeState.Request(transition=Transition(id=transition_id))
-        future = self._change.call_async(request)
+    def _request(self, source: int) -> bool:
+        """Ask for the transition out of the state `source`; False when it failed.
+
+        True says only that `run` is to look again: the node is beyond that state, or it did not
+        hear, or it has left.
+        """
+        transition = Transition(id=NEXT_TRANSITION[source])
+        future = self._change.call_async(ChangeState.Request(transition=transition))
         lost_at = time.monotonic() + LOST_AFTER_S
         while not future.done():
             self._executor.spin_until_future_complete(future, timeout_sec=LOOK_S)
-            state = self._state()
-            if state in IN_TRANSITION:
+            state = None if future.done() else self._state()
+            is_busy = state is None and self._get.service_is_ready()
+            if is_busy or state in IN_TRANSITION:
                 lost_at = time.monotonic() + LOST_AFTER_S
-            elif NEXT_TRANSITION.get(state) != transition_id or time.monotonic() > lost_at:
-                return True  # it is beyond that, or did not hear: `run` looks again
-        return bool(future.result().success)
+            elif state != source or time.monotonic() > lost_at:
+                break
+        if not future.done():
+            self._change.remove_pending_request(future)
+            return True
+        # Refused, but no longer where it was: somebody else asked for the same.
+        return bool(future.result().success) or self._state() != source
 
 
 def main(arguments: list[str] | None = None) -> int:
