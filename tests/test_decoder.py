@@ -213,3 +213,36 @@ def test_the_frame_after_a_response_has_a_threshold_of_its_own(live1plus):
             if before is Verdict.SILENT:
                 assert verdict is Verdict.RESPOND
         assert Verdict.SILENT in verdicts
+
+
+@pytest.mark.parametrize('chunk', ['1', '8'])
+def test_a_decision_tells_the_threshold_that_held_and_what_follows(live1plus, chunk):
+    config = StreamConfig(
+        silence_threshold=0.9, resume_silence_threshold=0.1, chunk=chunk, instruction='Tell.'
+    )
+    stream = Stream(live1plus.vlo, config)
+    frames = live1plus.frames([0] * 12)
+    for frame in frames:
+        stream.put_frame(frame)
+    stream.put_query(Query(frames[6].stamp_ns, 'what?'))
+    spoke, decision = False, None
+    for outcome in stream.advance():
+        if isinstance(outcome, Decision):
+            assert outcome.threshold == (0.1 if spoke else 0.9)
+            spoke, decision = False, outcome
+        elif isinstance(outcome, Response):
+            assert decision.speaks
+            assert decision.query is outcome.query
+            spoke = bool(outcome.token_ids)
+        if isinstance(outcome, Decision) and outcome.index == 0:
+            assert (outcome.verdict, outcome.speaks) == (Verdict.QUERY, False)
+    assert spoke or decision.index == 11
+
+
+def test_a_response_that_never_began_leaves_the_threshold_as_it_was(live1plus):
+    stream, _ = speaking(live1plus, resume_silence_threshold=0.1)
+    outcomes = stream.advance()
+    assert next(outcomes).threshold == 1.01
+    stream.cancel()
+    assert next(outcomes).token_ids == ()
+    assert next(outcomes).threshold == 1.01

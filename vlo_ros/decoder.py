@@ -152,7 +152,9 @@ class StreamDecoder:
         if self.window.num_frames == 1:
             # What is said on the first frame is the standing instruction: it is never evicted.
             self.window.pin_up_to_next_frame()
-        yield Decision(frames[0].stamp_ns, frames[0].index, p_silence, Verdict.QUERY)
+        threshold = self.config.threshold_after(self._spoke)
+        about = (frames[0].stamp_ns, frames[0].index, p_silence)
+        yield Decision(*about, Verdict.QUERY, threshold, query)
         if query is not None:
             yield from self._answer(query)
 
@@ -176,9 +178,11 @@ class StreamDecoder:
         self._spoke = False
         frames = frames[:num_judged]
         self._frame_stamp_ns = frames[-1].stamp_ns
-        for frame, (p_silence, silent) in zip(frames, verdicts, strict=False):
+        for frame, threshold, (p_silence, silent) in zip(
+            frames, thresholds, verdicts, strict=False
+        ):
             verdict = Verdict.SILENT if silent else Verdict.RESPOND
-            yield Decision(frame.stamp_ns, frame.index, p_silence, verdict)
+            yield Decision(frame.stamp_ns, frame.index, p_silence, verdict, threshold)
         if speaks:
             yield from self._respond(
                 ASSISTANT,

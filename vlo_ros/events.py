@@ -23,7 +23,7 @@ class Verdict(Enum):
 
     SILENT = 'silent'
     RESPOND = 'respond'
-    QUERY = 'query'  # a query at this frame's stamp is answered: the frame itself is not judged
+    QUERY = 'query'  # not judged: it was asked at this frame, or the standing instruction follows
 
 
 class Trigger(Enum):
@@ -92,12 +92,21 @@ class Decision:
         index: As in Frame.
         p_silence: p(interval) after the frame; with verdict QUERY nothing was decided by it.
         verdict: What follows.
+        threshold: Silence threshold that held for the frame.
+        query: The query that is answered next, if any.
     """
 
     stamp_ns: int
     index: int
     p_silence: float | None
     verdict: Verdict
+    threshold: float
+    query: Query | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether a response follows."""
+        return self.verdict is Verdict.RESPOND or self.query is not None
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,15 @@ def test_forwards_that_keep_failing_are_a_failure_until_one_succeeds(graph, scen
     wait_for_state(graph, WATCHING)
 
 
+def test_a_camera_that_dies_after_its_first_frame_is_stale(graph, scenes):
+    node = graph.active_vlo(instruction='Please narrate.', stale_after=0.5, chunk='1')
+    graph.show(scenes[:1])
+    wait_for_state(graph, msg.StreamStatus.STATE_STALE)
+    assert node.trigger_deactivate() == SUCCESS
+    assert len(graph.heard('decision')) == 1
+    assert not node.cameras[0].judge._stop_reason
+
+
 def test_cameras_leave_the_graph_while_both_lanes_are_held_still(graph, monkeypatch):
     node = graph.active_vlo()
     held = []

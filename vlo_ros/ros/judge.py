@@ -17,7 +17,7 @@ import torch
 from vlo_ros.attention import Segment
 from vlo_ros.decoder import Plan
 from vlo_ros.errors import ConfigError
-from vlo_ros.events import Decision, Finish, FrameTokens, Outcome, Partial, Response, Verdict
+from vlo_ros.events import Decision, Finish, FrameTokens, Outcome, Partial, Response
 from vlo_ros.language_model import LanguageModel
 from vlo_ros.ros.forgetting import Forgetting
 from vlo_ros.ros.notices import Notices, one_line
@@ -77,26 +77,32 @@ class Judge:
         self._accepted = stream.config  # settings that the stream was last reset with
         self._handover = threading.Lock()  # encode lane puts frames, decode lane forgets them
         self._epoch = 0
-        self._early: list[FrameTokens] = []
+        self._early: list[FrameTokens] = []  # of _early_epoch, which is still to begin
+        self._early_epoch = 0
         # What is under way: a plan, the forward it stands at, and what came of that forward.
         self._plan: Plan[None] | None = None
         self._segment: Segment | None = None
         self._logits_RK: torch.Tensor | None = None
         self._partial: Partial | None = None
-        self._spoke = False
         self._stop_reason = ''
 
     def take_in(self, encoded: Sequence[FrameTokens], epoch: int) -> None:
-        """Let encoded frames wait, unless they are of an epoch that was forgotten.
+        """Let encoded frames wait; those of an epoch that was forgotten are dropped and counted.
 
         Those of one that is still to begin are kept until it does; they are few, since the
         encode lane rests while the stream is to be forgotten.
         """
         with self._handover:
-            if epoch > self._epoch:
-                self._early = list(encoded)
-            for frame_tokens in encoded if epoch == self._epoch else ():
-                self._stream.put_frame(frame_tokens)
+            if epoch == self._epoch:
+                for frame_tokens in encoded:
+                    self._stream.put_frame(frame_tokens)
+            elif epoch > max(self._epoch, self._early_epoch):
+                self._forget_early()
+                self._early, self._early_epoch = list(encoded), epoch
+            elif epoch == self._early_epoch:
+                self._early += encoded
+            else:
+                self._statistics.frames_forgotten += len(encoded)
 
     # -- rounds ----------------------------------------------------------------------------
 
@@ -179,11 +185,9 @@ class Judge:
 
     def _publish(self, outcome: Outcome) -> None:
         if isinstance(outcome, Decision):
-            self.is_speaking = outcome.verdict is not Verdict.SILENT
+            self.is_speaking = outcome.speaks
             self._statistics.frame_judged()
-            threshold = self._stream.config.threshold_after(self._spoke)
-            self._spoke = False
-            self._topics.decision(outcome, threshold)
+            self._topics.decision(outcome)
         elif isinstance(outcome, Partial):
             self.is_speaking = True
             self._partial = outcome
@@ -192,7 +196,7 @@ class Judge:
                 self._stop(reason)
         else:
             reason, self._stop_reason = self._stop_reason or INTERRUPTED, ''
-            self.is_speaking, self._partial, self._spoke = False, None, True
+            self.is_speaking, self._partial = False, None
             self._topics.response(outcome, reason if outcome.finish is Finish.CANCELLED else '')
             if outcome.query is not None:
                 self._queries.settle(outcome.query)
@@ -210,7 +214,7 @@ class Judge:
         if self.is_speaking:
             self._end_sentence(reason)
         self._drop_plan()
-        self.is_speaking, self._partial, self._spoke, self._stop_reason = False, None, False, ''
+        self.is_speaking, self._partial, self._stop_reason = False, None, ''
         with self._handover:
             self._statistics.frames_forgotten += self._stream.backlog_frames
             try:
@@ -220,13 +224,22 @@ class Judge:
                 self._stream.config = self._accepted
                 self._stream.reset()
             self._accepted = self._stream.config
-            self._epoch, early, self._early = epoch, self._early, []
-            for frame_tokens in early:
-                self._stream.put_frame(frame_tokens)
+            self._epoch = epoch
+            if self._early_epoch == epoch:
+                for frame_tokens in self._early:
+                    self._stream.put_frame(frame_tokens)
+                self._early = []
+            elif self._early_epoch < epoch:
+                self._forget_early()
         self._statistics.resets += 1
         self._queries.refuse_all(reason)
         self._forgetting.end(ticket)
         self._on_forgotten()
+
+    def _forget_early(self) -> None:
+        """Drop frames of an epoch that will never be judged."""
+        self._statistics.frames_forgotten += len(self._early)
+        self._early = []
 
     def _end_sentence(self, reason: str) -> None:
         """Give a growing sentence its end, from the decoder or, where that failed, from here."""

@@ -92,7 +92,7 @@ class StreamPublishers:
         if len(self._frame_ids) > REMEMBERED_FRAMES:
             self._frame_ids.popitem(last=False)
 
-    def decision(self, decision: Decision, threshold: float) -> None:
+    def decision(self, decision: Decision) -> None:
         """Publish the verdict on one frame."""
         latency_ns = self._now_ns() - decision.stamp_ns
         self._statistics.decision_latency.add_ns(latency_ns)
@@ -101,7 +101,7 @@ class StreamPublishers:
             frame_index=max(decision.index, 0),
             verdict=VERDICTS[decision.verdict],
             silence_probability=_or_nan(decision.p_silence),
-            silence_threshold=threshold,
+            silence_threshold=decision.threshold,
             latency=_duration(latency_ns),
         )
         self._decision.publish(message)
