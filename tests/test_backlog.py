@@ -74,6 +74,27 @@ def test_a_query_waits_for_a_frame_unless_flushed():
     assert backlog.num_queries == 0
 
 
+def test_a_query_in_a_hurry_takes_those_before_it_along_and_no_other():
+    backlog = filled((), [(5, 'a')])
+    now = Query(7, 'now')
+    assert backlog.put_query(now)
+    assert backlog.put_query(Query(7, 'now'))  # one just like it
+    assert backlog.hurry(now)
+    assert taken(backlog) == [['a'], ['now']]
+    assert not backlog.hurry(now)
+    assert (taken(backlog), backlog.num_queries) == ([], 1)
+    backlog.put_frame(frame(7))
+    assert taken(backlog) == [[7, 'now']]
+
+
+def test_by_arrival_a_query_in_a_hurry_is_not_held_up():
+    backlog = Backlog(8, 4, by_arrival=True)
+    queries = [Query(25, 'late'), Query(12, 'early'), Query(30, 'other')]
+    assert all(backlog.put_query(query) for query in queries)
+    assert backlog.hurry(queries[1])
+    assert taken(backlog) == [['late'], ['early']]
+
+
 def test_the_answer_does_not_depend_on_how_fast_frames_come():
     """Frame by frame or all at once: the same events in the same order."""
     queries = [(5, 'a'), (20, 'b'), (21, 'c'), (28, 'd')]

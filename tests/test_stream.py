@@ -183,14 +183,50 @@ def test_a_query_does_not_interrupt_its_own_answer(live1plus, monkeypatch):
     stream = Stream(live1plus.vlo, StreamConfig(max_new_tokens=6, interrupt=True))
     put_query, outcomes = stream._backlog.put_query, stream.advance(flush=True)
 
-    def put_and_begin(query):
-        accepted = put_query(query)
+    def put_and_begin(query, **options):
+        accepted = put_query(query, **options)
         assert isinstance(next(outcomes), Partial)
         return accepted
 
     monkeypatch.setattr(stream._backlog, 'put_query', put_and_begin)
     assert stream.put_query(Query(0, 'What?')) is None
     *_, response = outcomes
+    assert response.finish is not Finish.CANCELLED
+
+
+def test_a_query_that_is_refused_interrupts_nothing(live1plus):
+    config = StreamConfig(max_new_tokens=6, interrupt=True, backlog_queries=1)
+    stream = Stream(live1plus.vlo, config)
+    stream.put_query(Query(0, 'one'))
+    outcomes = stream.advance(flush=True)
+    assert isinstance(next(outcomes), Partial)
+    stream.configure(interrupt=False)
+    assert stream.put_query(Query(0, 'two')) is None
+    stream.configure(interrupt=True)
+    assert stream.put_query(Query(0, 'three')) == '1 queries are waiting already'
+    responses = [outcome for outcome in outcomes if isinstance(outcome, Response)]
+    assert [response.query.text for response in responses] == ['one', 'two']
+    assert all(response.finish is not Finish.CANCELLED for response in responses)
+
+
+def test_a_query_put_in_just_before_it_is_taken_is_answered(stream, monkeypatch):
+    """Clearing a cancel and taking are one step: its own interrupt must not come between."""
+    stream.configure(interrupt=True, max_new_tokens=3)
+    clear, putting = stream._cancelled.clear, []
+
+    def clear_while_another_thread_puts():
+        clear()
+        if not putting:
+            thread = threading.Thread(target=stream.put_query, args=(Query(0, 'What?'),))
+            putting.append(thread)
+            thread.start()
+            thread.join(0.2)
+
+    monkeypatch.setattr(stream._cancelled, 'clear', clear_while_another_thread_puts)
+    responses = [o for o in stream.advance(flush=True) if isinstance(o, Response)]
+    putting[0].join()
+    responses += [o for o in stream.advance(flush=True) if isinstance(o, Response)]
+    (response,) = responses
     assert response.finish is not Finish.CANCELLED
 
 

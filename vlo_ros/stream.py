@@ -67,11 +67,15 @@ class Stream:
         longest = self.decoder.cache.capacity // 4
         if len(self._template.encode(text)) > longest:
             return f'the query is longer than {longest} tokens, a quarter of the window'
-        if self.config.interrupt:
-            self.cancel()  # first: once the query waits, this could stop its own answer
-        if not self._backlog.put_query(query):
+        # Before it waits: afterwards a cancel could stop its own answer.
+        interrupt = self.cancel if self.config.interrupt else None
+        if not self._backlog.put_query(query, before=interrupt):
             return f'{self.config.backlog_queries} queries are waiting already'
         return None
+
+    def hurry(self, query: Query) -> bool:
+        """Let a query be answered though no frame comes; False when it does not wait."""
+        return self._backlog.hurry(query)
 
     def withdraw(self, query: Query) -> bool:
         """Take back a query that still waits; False when its answer has begun or ended."""
@@ -93,8 +97,9 @@ class Stream:
         """As `advance`, but leave the forwards to the caller, who may join those of streams."""
         while True:
             # Before taking: a cancel that comes from here on is meant for what is taken.
-            self._cancelled.clear()
-            events = self._backlog.take(self._chunk.size(self.backlog_frames), flush=flush)
+            events = self._backlog.take(
+                self._chunk.size(self.backlog_frames), flush=flush, before=self._cancelled.clear
+            )
             if not events:
                 return
             try:
