@@ -101,6 +101,14 @@ class LiveVlo:
         self.graph.wait_for(lambda: {r.query_id for r in responses} >= set(query_ids))
         return [response for response in responses if response.query_id in query_ids]
 
+    def told_in_the_end(self, query_ids):
+        """All responses to queries, the stream forgotten: none can come after these."""
+        self.told(query_ids)
+        assert self.call(Trigger, 'reset', Trigger.Request()).success
+        self.graph.ask('', 'refused at once')
+        self.told(['refused at once'])
+        return self.told(query_ids)
+
     def complaints(self):
         """Lines of its log that are warnings and errors."""
         lines = self.log.read_text().splitlines()

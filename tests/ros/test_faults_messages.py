@@ -2,14 +2,13 @@
 
 import array
 import collections
-import os
-import random
 
 import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
+from tests.chance import source_of_chance
 from tests.ros.graph import S
 from vlo_ros import msg
 from vlo_ros.image_message import ALIASES, ENCODINGS
@@ -38,10 +37,7 @@ def graph(live):
 
 @pytest.fixture
 def draw():
-    """A source of chance; its seed is printed, and VLO_FUZZ_SEED makes the same run again."""
-    seed = int(os.environ.get('VLO_FUZZ_SEED', random.randrange(10**6)))
-    print(f'VLO_FUZZ_SEED={seed}')
-    return random.Random(seed)
+    return source_of_chance()
 
 
 def wild(draw, usual, *others):
@@ -162,7 +158,7 @@ def test_every_wild_query_is_told_once_whatever_the_stamps(graph, live, draw, me
         ids.append(query.query_id)
         graph.send_message(query, 'vlo/query')
         graph.send_message(wild_image(draw, wild_stamp(draw, now_ns)))
-    told = live.told(ids)
+    told = live.told_in_the_end(ids)
     counts = collections.Counter(response.query_id for response in told)
     assert counts == collections.Counter(ids)
     refused = [response for response in told if response.reason]
