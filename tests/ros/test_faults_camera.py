@@ -1,6 +1,8 @@
 """Bad days of cameras: a camera process, a node process and this one that watches; real DDS."""
 
+import re
 import time
+from itertools import pairwise
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -12,6 +14,7 @@ from vlo_ros import msg
 from vlo_ros.ros.convert import to_ns
 from vlo_ros.sampling import Sampler, Sampling
 
+pytestmark = pytest.mark.timeout(900)  # as long as its own waits
 FRAMES = TINY_MODEL.parent / 'frames.npz'
 CAPACITY = 32
 
@@ -20,7 +23,7 @@ PARAMETERS = {
     'inbox_images': 64,  # more than a test sends at once, except a flood
     'backlog_frames': CAPACITY,
     'max_new_tokens': 4,
-    'stale_after': 1.0,
+    'stale_after': 300.0,  # queries wait for their frames
 }
 
 
@@ -62,14 +65,22 @@ def wait_for_decisions(graph, number):
     return list(decisions)
 
 
-def test_a_killed_camera_is_noticed_and_its_successor_watched(graph, live, tmp_path, measured):
+@pytest.fixture
+def impatient(live):
+    live.set(stale_after=1.0)
+    yield
+    live.set(stale_after=PARAMETERS['stale_after'])
+
+
+def test_a_killed_camera_is_noticed_and_its_successor_watched(
+    graph, live, impatient, tmp_path, measured
+):
     argv = node_argv('camera', graph.namespace, source=FRAMES, fps=10.0, stamps='now', loop=True)
     diagnostics = graph.listen('/diagnostics', DiagnosticArray)
     images = graph.listen('image', Image)
-    before = live.status()
+    before, num_chars = live.status(), len(live.log.read_text())
     with process(argv, tmp_path / 'first.log') as first:
         graph.wait_for(lambda: len(graph.heard('decision')) >= 3, START_S)
-        num_lines = len(live.complaints())
         first.kill()
         killed_at = time.monotonic()
         live.status(lambda status: status.state == msg.StreamStatus.STATE_STALE)
@@ -93,7 +104,10 @@ def test_a_killed_camera_is_noticed_and_its_successor_watched(graph, live, tmp_p
     # The same stream goes on: nothing was forgotten, no frame was judged twice.
     assert [decision.frame_index for decision in decisions] == list(range(len(decisions)))
     assert changes(before, after)['resets'] == 0
-    assert sum('no image for' in line for line in live.complaints()[num_lines:]) == 1
+    # Once for each silence; a busy machine has a camera fall silent at other times too.
+    said = re.findall('no image for|images again', live.log.read_text()[num_chars:])
+    assert ('no image for', 'images again') in pairwise(said)
+    assert all(line != following for line, following in pairwise(said))
 
 
 def test_resolution_and_encoding_may_change_from_image_to_image(
@@ -150,7 +164,7 @@ def test_a_flood_that_is_all_wanted_is_bounded_and_every_image_is_accounted_for(
 ):
     live.set(frame_fps=120.0)
     try:
-        live.plant('slow', 0.02)
+        live.plant('slow', 0.1)
         before = live.status()
         scripted_camera.send(every(live.start_ns, 120.0, 300))
         after = live.status(lambda status: is_accounted_for(before, status, 300))
@@ -220,15 +234,18 @@ def test_half_a_jpeg_is_left_out_and_the_next_one_judged(graph, live, scripted_c
 def test_a_clock_that_jumps_back_starts_the_stream_afresh_and_tells_who_waits(
     graph, live, scripted_camera, measured
 ):
+    begun = live.status()
     scripted_camera.send(every(live.start_ns, 2.0, 6))
     wait_for_decisions(graph, 6)
     graph.ask('And then?', 'waiting', live.start_ns + 100 * S)
     before = live.status(lambda status: status.backlog_queries == 1)
+    live.plant('slow', 0.1)  # so that frames wait when it happens
     earlier_ns = live.start_ns - 300 * S
-    scripted_camera.send(every(earlier_ns, 2.0, 6))
+    scripted_camera.send(every(live.start_ns + 3 * S, 2.0, 20) + every(earlier_ns, 2.0, 6))
+    after = live.status(lambda status: is_accounted_for(begun, status, 32))
     graph.wait_for(lambda: graph.heard('decision')[-1].header.stamp.sec * S == earlier_ns + 2 * S)
     (told,) = live.told(['waiting'])
-    after = live.status()
+    measured('dropped and counted', after.frames_dropped - begun.frames_dropped)
     measured('resets', after.resets - before.resets)
     measured('the waiting query', told.reason)
     assert after.resets - before.resets == 1

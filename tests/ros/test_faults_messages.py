@@ -14,6 +14,7 @@ from vlo_ros import msg
 from vlo_ros.image_message import ALIASES, ENCODINGS
 from vlo_ros.ros.convert import to_time
 
+pytestmark = pytest.mark.timeout(900)  # as long as its own waits
 NUM_IMAGES, NUM_QUERIES = 240, 120
 ENDS = ('judged', 'skipped', 'dropped', 'rejected')
 PIECES = (

@@ -12,6 +12,7 @@ from tests.ros.live_vlo import Talking
 from tests.ros.processes import START_S
 from vlo_ros import msg
 
+pytestmark = pytest.mark.timeout(900)  # as long as its own waits
 BACKLOG_QUERIES = 64
 
 
