@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import math
 import os
 import statistics
 import sys
@@ -59,6 +60,7 @@ class Plan:
         camera: Parameters of the camera.
         vlo: Parameters of the node.
         module: What is started as the node.
+        settle_judged: Frames judged before the first sample: on a slow machine caches fill late.
     """
 
     seconds: float
@@ -68,6 +70,7 @@ class Plan:
     camera: dict[str, Any]
     vlo: dict[str, Any]
     module: str = 'vlo_ros.ros.vlo_node'
+    settle_judged: int = 0
 
 
 @dataclass(frozen=True)
@@ -253,9 +256,10 @@ def _watch(plan: Plan, watcher: Watcher, children: Sequence[Child]) -> Soak:
     soak = Soak()
     start = time.monotonic()
     next_query = start + plan.query_s
-    next_sample = start + plan.settle_s
-    end = next_sample + plan.seconds
+    next_sample = end = math.inf
     while (now := time.monotonic()) < end:
+        if end == math.inf and _is_settled(plan, watcher, now - start):
+            next_sample, end = now, now + plan.seconds
         if now >= next_query:
             watcher.ask(f'soak-{soak.asked}')
             soak.asked += 1
@@ -263,11 +267,19 @@ def _watch(plan: Plan, watcher: Watcher, children: Sequence[Child]) -> Soak:
         if now >= next_sample:
             soak.samples.append(_sample(now - start, watcher, children))
             next_sample += plan.sample_s
-        watcher.spin(children, min(next_query, next_sample, end) - now)
+        watcher.spin(children, min(next_query, next_sample, end, now + 1.0) - now)
     with contextlib.suppress(TimeoutError):  # what is missing is told with the rest
         watcher.wait_for(lambda: not watcher.waiting, ANSWER_S, children)
     soak.answered = soak.asked - len(watcher.waiting)
     return soak
+
+
+def _is_settled(plan: Plan, watcher: Watcher, seconds: float) -> bool:
+    if seconds < plan.settle_s:
+        return False
+    assert watcher.status is not None
+    is_too_slow = seconds > plan.settle_s + START_S  # measure what there is
+    return is_too_slow or bool(watcher.status.frames_judged >= plan.settle_judged)
 
 
 def _sample(seconds: float, watcher: Watcher, children: Sequence[Child]) -> dict[str, float]:
