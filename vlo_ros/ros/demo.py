@@ -114,7 +114,9 @@ class Demo:
         """
         options = self._options
         config = load_config(options.model)
-        self._console.print(f'[bold]vlo_ros[/]  model {options.model}  source {options.source}')
+        self._console.print(
+            f'[bold]vlo_ros[/]  model {options.model}  source {options.source}', highlight=False
+        )
         if not config.model.truthful:
             self._console.print(
                 '[yellow]This is a test model: its words are not meant to be true.[/]'

@@ -178,10 +178,11 @@ def status_line(status: msg.StreamStatus) -> str:
         STATES[status.state],
         f'{status.fps_received:.0f} images/s',
         f'{status.fps_judged:.1f} judged/s',
-        f'backlog {status.backlog_frames}',
         f'window {fill:.0%}',
         f'latency p95 {_short(status.decision_latency_p95)}',
     ]
+    if status.backlog_frames:
+        parts.append(f'backlog {status.backlog_frames}')
     if status.frames_dropped:
         parts.append(f'{status.frames_dropped} dropped')
     if status.last_error:
