@@ -14,7 +14,6 @@ from sensor_msgs.msg import CompressedImage
 from tests.ros.graph import TINY_MODEL, S, black_image, errors_of
 from vlo_ros import msg
 from vlo_ros.ros.convert import image_message_of, to_ns
-from vlo_ros.ros.status import num_dropped
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -288,7 +287,7 @@ def test_a_forward_that_fails_is_said_once_and_the_stream_goes_on(
     statistics = node.cameras[0].statistics
 
     def num_accounted_for():
-        lost = statistics.frames_rejected + num_dropped(node.cameras[0])
+        lost = statistics.frames_rejected + node.cameras[0].num_dropped
         return statistics.frames_judged + lost
 
     graph.wait_for(lambda: num_accounted_for() == statistics.frames_received)

@@ -82,7 +82,7 @@ class Camera:
         self.language = language
         self.is_speaking = False
         self.waiting = list(segments)
-        self.taken, self.failed, self.gave_up = [], [], ''
+        self.taken, self.failed, self.told, self.gave_up = [], [], [], ''
 
     def next_forward(self):
         return self.waiting[0] if self.waiting else None
@@ -98,6 +98,9 @@ class Camera:
             self.failed.append(self.waiting.pop(0))
         else:
             self.take_logits(logits)
+
+    def tell(self, what, error):
+        self.told.append(what)
 
     def give_up(self, what, error):
         self.gave_up = f'{what}: {error}'
@@ -143,6 +146,7 @@ def test_in_a_joint_forward_that_fails_none_suffers_for_another():
     joined_lane().run(cameras)
     assert [camera.taken for camera in cameras] == [['A'], ['X']]
     assert [camera.failed for camera in cameras] == [[], ['bad']]
+    assert len(cameras[0].told + cameras[1].told) == 1
 
 
 def test_a_camera_that_cannot_go_on_gives_up_and_the_others_do_not():

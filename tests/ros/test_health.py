@@ -98,6 +98,26 @@ def test_forwards_that_keep_failing_are_a_failure_until_one_succeeds(graph, scen
     wait_for_state(graph, WATCHING)
 
 
+def test_the_share_of_lost_frames_counts_from_activation(graph):
+    node = graph.active_vlo()
+    (camera,) = node.cameras
+    share = node._reporter._dropped_share
+    with node._watching:
+        camera.images.inbox.num_dropped, camera.statistics.frames_judged = 50, 50
+        assert share(camera) == 0.5
+        assert share(camera) == 0.0
+    assert node.trigger_deactivate() == SUCCESS
+    with node._watching:
+        camera.images.inbox.num_dropped += 16  # the gate closed upon them
+        assert share(camera) == 0.0
+    assert node.trigger_activate() == SUCCESS
+    with node._watching:
+        assert camera.num_dropped == 0
+        camera.images.inbox.num_dropped += 1
+        camera.statistics.frames_judged += 3
+        assert share(camera) == 0.25
+
+
 def test_a_camera_that_dies_after_its_first_frame_is_stale(graph, scenes):
     node = graph.active_vlo(instruction='Please narrate.', stale_after=0.5, chunk='1')
     graph.show(scenes[:1])

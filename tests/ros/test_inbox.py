@@ -88,6 +88,16 @@ def test_what_waits_when_time_begins_anew_is_counted():
     assert camera.inbox.num_dropped == 5
 
 
+def test_time_that_goes_back_is_noticed_though_what_waited_was_dropped():
+    camera = Camera()
+    camera.offer(20.0, 20.1, 5.0)
+    camera.inbox.drop_waiting()
+    assert camera.inbox.num_dropped == 3
+    assert camera.offer(20.2) == [Arrival.WANTED]
+    assert camera.taken() == [(20.2, 2)]
+    assert camera.offer(6.0, 6.1) == [Arrival.HELD, Arrival.RESTARTED]
+
+
 def test_a_restart_forgets_what_is_held():
     camera = Camera()
     camera.offer(20.0, 5.0)

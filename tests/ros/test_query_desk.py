@@ -12,6 +12,7 @@ from vlo_ros.action import Ask
 from tests.ros.graph import S
 from vlo_ros import msg
 from vlo_ros.ros import vlo_node
+from vlo_ros.ros.camera_stream import CameraStream
 from vlo_ros.ros.convert import image_message_of
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -149,6 +150,27 @@ def test_a_query_about_a_far_moment_does_not_hold_up_one_about_now(graph, scenes
     graph.ask('And in a year?', 'then', 30_000_000 * S)
     graph.ask('What am I doing?', 'now')
     assert response_to(graph, 'now').text
+
+
+def test_a_long_answer_does_not_make_others_due_without_their_frame(graph, scenes, monkeypatch):
+    monkeypatch.setattr(CameraStream, 'is_stale', False)
+    node = graph.active_vlo(max_new_tokens=4000, stale_after=0.1, frame_fps=20.0)
+    graph.show(scenes[:1])
+    camera = node.cameras[0]
+    eos_id = camera.stream.decoder.template.eos_id
+    speak_without_end(node)
+    graph.ask('What am I doing?', 'long')
+    graph.wait_for(lambda: graph.heard('response/partial'))
+    graph.ask('And then?', 'then', 500 * S)
+    graph.wait_for(lambda: camera.stream.backlog_queries)
+    known = len(graph.heard('status'))
+    graph.wait_for(lambda: len(graph.heard('status')) > known + 1)  # looked after meanwhile
+    camera.stream.decoder.template.eos_id = eos_id
+    camera.stop_response('long')
+    assert response_to(graph, 'long').num_tokens > 0
+    camera.stream.configure(silence_threshold=0.0)
+    graph.show(scenes[:1], 200 * S)
+    assert camera.stream.backlog_queries == 1
 
 
 def test_all_cameras_are_reset_together(graph, monkeypatch):

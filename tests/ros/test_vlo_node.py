@@ -2,6 +2,7 @@
 
 import weakref
 from itertools import pairwise
+from threading import Event
 
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -117,6 +118,41 @@ def test_lifecycle_there_and_back_again(graph, scenes):
     assert node.trigger_shutdown() == SUCCESS
 
 
+def test_deactivate_waits_for_one_encode_at_most_and_the_stream_goes_on(
+    graph, scenes, monkeypatch
+):
+    node = graph.active_vlo(encode_batch=1, stale_after=300.0)
+    graph.show(scenes[:1])
+    camera, encode = node.cameras[0], node.model.encode
+    begun, may_go_on, batches = Event(), Event(), []
+
+    def held(frames):
+        batches.append(len(frames))
+        begun.set()
+        assert may_go_on.wait(60)
+        return encode(frames)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(type(node.model), 'encode', lambda model, frames: held(frames))
+        for index in range(1, 6):
+            graph.deliver(node, image_message_of(scenes[index], (100 + index) * S, 'eye'))
+        graph.wait_for(begun.is_set)
+        camera.close()
+        may_go_on.set()
+        assert node.trigger_deactivate() == SUCCESS
+    assert batches == [1]
+    assert camera.num_dropped == 4
+    assert node.trigger_activate() == SUCCESS
+    assert camera.num_dropped == 0
+    graph.wait_for(lambda: len(graph.heard('decision')) == 2)
+    graph.show(scenes[6:7], 106 * S)
+    assert [decision.frame_index for decision in graph.heard('decision')] == [0, 1, 6]
+    for moment in (7, 8):  # goes back: the stream starts afresh
+        graph.deliver(node, image_message_of(scenes[moment], moment * S, 'eye'))
+    graph.wait_for(lambda: len(graph.heard('decision')) == 5)
+    assert camera.statistics.resets == 1
+
+
 def test_deactivate_stops_a_sentence_between_two_tokens(graph, scenes):
     node = graph.active_vlo(silence_threshold=1.01, max_new_tokens=4000)
     stream = node.cameras[0].stream
@@ -164,8 +200,6 @@ def test_two_cameras_share_a_model_and_nothing_else(graph, scenes):
 
 
 def test_services_answer_while_a_transition_is_under_way(graph, monkeypatch):
-    from threading import Event
-
     from lifecycle_msgs.srv import ChangeState, GetState
 
     from vlo_ros.ros import vlo_node

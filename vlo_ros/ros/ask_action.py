@@ -71,14 +71,14 @@ class AskAction:
 
     def on_partial(self, message: msg.Response) -> None:
         """Pass a growing answer on to who asked."""
-        if message.query_id in self._goals:
-            goal, _ = self._goals[message.query_id]
+        if (entry := self._goals.get(message.query_id)) is not None:
+            goal, _ = entry
             goal.publish_feedback(Ask.Feedback(partial_text=message.text))
 
     def on_response(self, message: msg.Response) -> None:
         """Give an ended answer to who asked."""
-        if message.query_id in self._goals:
-            _, answered = self._goals[message.query_id]
+        if (entry := self._goals.get(message.query_id)) is not None:
+            _, answered = entry
             if not answered.done():
                 answered.set_result(message)
                 self._node.executor.wake()  # who awaits a future is not woken by it

@@ -70,6 +70,7 @@ class CameraStream:
         self._forgetting = Forgetting()
         self._gave_up = ''  # why, until the next activation
         self._last_failure = ''
+        self._dropped_before = 0  # by the queues, before activation
         prefix = f'{name}/' if name else ''
         with contextlib.ExitStack() as joined:  # one that is half made leaves again
             self.topics = topics = StreamPublishers(node, f'~/{prefix}', self.statistics)
@@ -106,8 +107,9 @@ class CameraStream:
 
     def encode_some(self) -> bool:
         """Encode wanted images that wait; False when there are none. For the encode lane."""
-        if self._forgetting.is_due:
-            return False  # the decode lane wakes this one when it has forgotten
+        if self._forgetting.is_due or not self.is_open:
+            # The decode lane wakes this one when it has forgotten; a closed gate drops what waits.
+            return False
         try:
             encoded, epoch = self.images.encode_some()
         except Exception as error:
@@ -165,8 +167,10 @@ class CameraStream:
         """Let images and queries in; what was remembered still is, unless the stream failed."""
         self.statistics.restart()
         self.notices.clear()
+        self._dropped_before += self.num_dropped
         if self._gave_up:
-            self._have_forgotten(f'the stream had failed: {self._gave_up}')
+            reason = f'the stream had failed: {self._gave_up}'
+            self.images.inbox.restart(lambda: self._have_forgotten(reason, images_too=True))
             self._gave_up = ''
         self._set_gate(is_open=True)
         self._lanes.wake_decode()
@@ -182,7 +186,7 @@ class CameraStream:
             self.judge.drain()
         except Exception as error:  # whoever closes the node must come through
             self.give_up(JUDGING, error)
-        self.images.inbox.restart()
+        self.images.inbox.drop_waiting()
 
     def _set_gate(self, *, is_open: bool) -> None:
         self.queries.closed_reason = INACTIVE
@@ -222,6 +226,12 @@ class CameraStream:
         return self.is_open and not self.is_stale
 
     @property
+    def num_dropped(self) -> int:
+        """Wanted frames lost since activation: a queue was full, or they were forgotten."""
+        in_queues = self.images.inbox.num_dropped + self.stream.num_dropped
+        return in_queues - self._dropped_before + self.statistics.frames_forgotten
+
+    @property
     def failure(self) -> str:
         """Why nothing is judged any more, '' while all is well."""
         keeps_failing = self.statistics.failures_in_a_row >= MANY_FAILURES
@@ -233,8 +243,7 @@ class CameraStream:
             seconds = self.statistics.seconds_without_image()
             self.notices.warn('stale', f'{self.images.topic}: no image for {seconds:.1f} s')
         self.queries.refuse_late()
-        if self.queries.is_overdue(self.is_stale):
-            self.judge.flush_due = True
+        if self.queries.hurry_overdue(self.is_stale):
             self._lanes.wake_decode()
 
     def give_up(self, what: str, error: Exception) -> None:
@@ -255,9 +264,13 @@ class CameraStream:
         if not self._node.context.ok():
             return  # the program is ending
         self.statistics.failures_in_a_row += 1
+        self.tell(what, error)
+        self._last_failure = self.notices.last
+
+    def tell(self, what: str, error: Exception) -> None:
+        """Say what failed, without holding it against the stream."""
         where = f'{self.images.topic}: {what}'
         if is_out_of_memory(error):
             self.notices.error('memory', f'{where}: out of memory on {self._device}')
         else:
             self.notices.failure(what, where, error)
-        self._last_failure = self.notices.last

@@ -73,7 +73,8 @@ def _feed_together(due: dict[CameraStream, Segment]) -> None:
     language = next(iter(due)).judge.language
     try:
         logits = language.forward(list(due.values()))
-    except Exception:  # no cache has changed; whose fault it was shows below
+    except Exception as error:  # no cache has changed; whose fault it was shows below
+        next(iter(due)).tell('a joint forward failed and is repeated one by one', error)
         for camera, segment in due.items():
             camera.judge.feed_alone(segment)
         return

@@ -46,7 +46,7 @@ class ImageInbox:
     is left out. Where a clock has said that time went back no second image is asked for.
 
     Attributes:
-        num_dropped: Images dropped because the inbox was full or time began anew.
+        num_dropped: Images dropped because the inbox was full, time began anew or the gate closed.
     """
 
     def __init__(
@@ -115,6 +115,11 @@ class ImageInbox:
         with self._lock:
             num_taken = min(count, len(self._images))
             return [self._images.popleft() for _ in range(num_taken)], self._epoch
+
+    def drop_waiting(self) -> None:
+        """Drop what waits; the stream goes on, so what was sampled is not forgotten."""
+        with self._lock:
+            self._drop_all()
 
     def restart(self, on_restart: Callable[[], int] | None = None) -> int:
         """Forget what waits and what was sampled.

@@ -37,7 +37,6 @@ class Judge:
     Attributes:
         is_open: Whether anything new is begun.
         is_speaking: Whether a response is being decoded.
-        flush_due: Set by any thread: answer also queries that no frame waits behind.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Judge:
         """
         self.is_open = False
         self.is_speaking = False
-        self.flush_due = False
         self._stream = stream
         self._topics = topics
         self._queries = queries
@@ -171,7 +169,7 @@ class Judge:
             return self._segment
         logits_RK, self._logits_RK, self._segment = self._logits_RK, None, None
         if self._plan is None:
-            self._plan, self.flush_due = self._stream.plan(flush=self.flush_due), False
+            self._plan = self._stream.plan()
         try:
             item = next(self._plan) if logits_RK is None else self._plan.send(logits_RK)
         except StopIteration:

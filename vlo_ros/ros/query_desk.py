@@ -157,18 +157,20 @@ class QueryDesk:
                 line = f'no frame with its stamp or a later one came within {self.timeout:.7g} s'
                 self._turn_away(waiting, line)
 
-    def is_overdue(self, is_stale: bool) -> bool:
-        """Whether a query should be answered without a frame behind it.
+    def hurry_overdue(self, is_stale: bool) -> bool:
+        """Have queries answered that no frame comes to; False when there are none.
 
         Args:
             is_stale: No images come. Otherwise a query with a stamp waits for its frame, however
                 slowly a recording is replayed.
         """
         patience = max(self.stale_after, 2 / self._stream.config.frame_fps)
-        return any(
-            (waiting.means_now or is_stale) and time.monotonic() - waiting.since > patience
+        overdue = [
+            waiting.query
             for waiting in self._all_waiting()
-        )
+            if (waiting.means_now or is_stale) and time.monotonic() - waiting.since > patience
+        ]
+        return any([self._stream.hurry(query) for query in overdue])
 
     def _all_waiting(self) -> list[WaitingQuery]:
         with self._lock:

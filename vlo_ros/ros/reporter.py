@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile
 from vlo_ros import msg
 from vlo_ros.ros.camera_stream import CameraStream
 from vlo_ros.ros.qos import create_publisher
-from vlo_ros.ros.status import diagnose, num_dropped, status_of
+from vlo_ros.ros.status import diagnose, status_of
 
 if TYPE_CHECKING:
     from vlo_ros.ros.vlo_node import VloNode
@@ -28,7 +28,8 @@ class Reporter:
             DiagnosticArray, '/diagnostics', QoSProfile(depth=10)
         )
         self._statuses: dict[str, Publisher] = {}
-        self._seen: dict[str, tuple[int, int]] = {}  # frames dropped and judged at the last look
+        # At the last look: when the stream was activated, frames dropped and judged since.
+        self._seen: dict[str, tuple[float, int, int]] = {}
 
     def report(self) -> None:
         """Publish everything once."""
@@ -85,8 +86,13 @@ class Reporter:
             )
 
     def _dropped_share(self, camera: CameraStream) -> float:
-        dropped, judged = num_dropped(camera), camera.statistics.frames_judged
-        old_dropped, old_judged = self._seen.get(camera.name, (0, 0))
-        self._seen[camera.name] = (dropped, judged)
-        newly = max(dropped - old_dropped, 0)
-        return newly / max(newly + judged - old_judged, 1)
+        """Share of the frames since the last look, 0 to 1; a closed gate drops none by fault."""
+        since = camera.statistics.active_since
+        dropped, judged = camera.num_dropped, camera.statistics.frames_judged
+        seen_since, seen_dropped, seen_judged = self._seen.get(camera.name, (since, 0, 0))
+        self._seen[camera.name] = (since, dropped, judged)
+        if not camera.is_open:
+            return 0.0
+        if seen_since == since:
+            dropped, judged = max(dropped - seen_dropped, 0), max(judged - seen_judged, 0)
+        return dropped / max(dropped + judged, 1)

@@ -31,7 +31,7 @@ def status_of(camera: CameraStream, model_name: str, device: str) -> msg.StreamS
         frames_received=counts.frames_received,
         frames_judged=counts.frames_judged,
         frames_skipped=counts.frames_skipped,
-        frames_dropped=num_dropped(camera),
+        frames_dropped=camera.num_dropped,
         frames_rejected=counts.frames_rejected,
         queries_received=counts.queries_received,
         queries_rejected=counts.queries_rejected,
@@ -53,12 +53,6 @@ def status_of(camera: CameraStream, model_name: str, device: str) -> msg.StreamS
         for percent, value in zip((50, 95, 99), values, strict=True):
             setattr(status, f'{name}_latency_p{percent}', value)
     return status
-
-
-def num_dropped(camera: CameraStream) -> int:
-    """Wanted frames that were lost because a queue was full or the stream was forgotten."""
-    forgotten = camera.statistics.frames_forgotten
-    return camera.images.inbox.num_dropped + camera.stream.num_dropped + forgotten
 
 
 def _state_of(camera: CameraStream) -> int:
