@@ -121,6 +121,22 @@ def test_the_rendered_world_replays(tmp_path: Path) -> None:
     assert sum(event['kind'] == 'frame' for event in events_of(output)) == 7
 
 
+@pytest.mark.parametrize('name', ['episode.mp4', 'bag'])
+def test_an_episode_is_rendered_as_video_and_as_bag(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    result = vlo('render', '--out', path, '--seed', 3, '--seconds', 2, '--size', 96)
+    assert result.exit_code == 0, result.output
+    output = tmp_path / 'events.jsonl'
+    assert vlo('replay', path, *MODEL, '--fps', '2', '--output', output).exit_code == 0
+    frames = [one for one in events_of(output) if one['kind'] == 'frame']
+    assert len(frames) == 4
+    assert 'exists already' in error_line(vlo('render', '--out', path))
+
+
+def test_a_video_of_odd_size_is_one_line(tmp_path: Path) -> None:
+    assert 'even' in error_line(vlo('render', '--out', tmp_path / 'b.mp4', '--size', 97))
+
+
 def test_a_damaged_bag_ends_with_one_line_and_what_was_decided(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / 'bag', 'mcap', stamps(100))
     whole, part = tmp_path / 'whole.jsonl', tmp_path / 'part.jsonl'

@@ -19,10 +19,11 @@ from rich.table import Table
 
 from training.learn import learn, print_table
 from training.noted_recordings import LearnSettings
-from training.rendered_world.record import NEW_COLOURS, RecolouredEpisode, write_bag
+from training.rendered_world.record import NEW_COLOURS, RecolouredEpisode
 from training.whole_files import partial_path, write_json
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import BUNDLED, load_config
+from vlo_ros.rendered_world.bag import write_bag
 
 SEEDS = (900_001, 900_002)  # never rendered for training
 PICTURE_SIZE = 96

@@ -208,6 +208,34 @@ def replay(
     run_replay(source, config, queries, topic, duration, output)
 
 
+@app.command()
+@tells_errors_in_one_line
+def render(
+    output: Annotated[
+        Path,
+        typer.Option('--output', '--out', help='video (.mp4), or folder of a bag with notes'),
+    ],
+    seed: Annotated[int, typer.Option(help='which episode', min=0)] = 0,
+    split: Annotated[str, typer.Option(help='train, new, background or pairs')] = 'new',
+    seconds: Annotated[float, typer.Option(help='length', min=0.1)] = 60.0,
+    size: Annotated[int, typer.Option(help='side of the picture in pixels', min=16)] = 384,
+    debug: Debug = False,
+) -> None:
+    """Render an episode of the bundled model's world: a video, or a bag with its notes."""
+    from vlo_ros.rendered_world import Episode
+    from vlo_ros.rendered_world.bag import write_bag
+    from vlo_ros.rendered_world.video import write_mp4
+
+    if output.exists():
+        raise ConfigError(f'--output: {output} exists already; name another')
+    try:
+        episode = Episode(seed, split)
+        write = write_mp4 if output.suffix == '.mp4' else write_bag
+        write(output, episode, seconds, size)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
 @app.command('check-model')
 @tells_errors_in_one_line
 def check_model(

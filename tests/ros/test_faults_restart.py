@@ -11,7 +11,9 @@ from tests.ros.launching import launched
 from tests.ros.live_vlo import ScriptedCamera
 from tests.ros.processes import START_S
 from vlo_ros import msg
+from vlo_ros.ros.convert import to_ns
 
+AGAIN_NS = 1000 * S  # of the first image after the restart
 LAUNCH = Path(__file__).resolve().parents[2] / 'launch'
 
 
@@ -35,8 +37,7 @@ def test_a_node_killed_in_the_middle_of_a_sentence_comes_back(graph, tmp_path, m
             context, tmp_path / 'logs', modules, VLO_TEST_FAULTS=str(tmp_path / 'faults')
         ) as launch:
             wait_until_active(graph)
-            camera.send([{'stamp_ns': 100 * S}])
-            graph.wait_for(lambda: graph.heard('response/partial'))
+            show_until(lambda: graph.heard('response/partial'), graph, camera, 100 * S)
             launch.children['vlo_node'].kill()
             launch.children['vlo_node'].wait()
             killed_at = time.monotonic()
@@ -50,20 +51,31 @@ def test_a_node_killed_in_the_middle_of_a_sentence_comes_back(graph, tmp_path, m
             wait_until_active(graph)
             measured('active again after s', round(time.monotonic() - killed_at, 1))
             (tmp_path / 'faults' / 'slow').unlink()
-            camera.send([{'stamp_ns': 200 * S}, {'stamp_ns': 201 * S}])
-            graph.wait_for(lambda: len(graph.heard('decision')) == 2)
+            show_until(lambda: len(graph.heard('decision')) >= 2, graph, camera, AGAIN_NS)
             measured('first decision after s', round(time.monotonic() - killed_at, 1))
-            graph.ask('What am I doing?', 'again', 200 * S)
+            graph.ask('What am I doing?', 'again', AGAIN_NS)
             graph.wait_for(lambda: any(r.query_id == 'again' for r in graph.heard('response')))
-        assert [decision.frame_index for decision in graph.heard('decision')] == [0, 1]
+        judged = [decision.frame_index for decision in graph.heard('decision')]
+        assert judged == list(range(len(judged)))
         # Nobody was told that the broken sentence had come to an end.
-        assert all(r.header.stamp.sec >= 200 for r in graph.heard('response'))
+        assert all(to_ns(r.header.stamp) >= AGAIN_NS for r in graph.heard('response'))
         assert launch.starts == {'vlo_node': 2, 'bring_up': 2}
         assert launch.children['vlo_node'].returncode == 0
         assert launch.children['bring_up'].returncode == 0
         assert 'Traceback' not in launch.log('vlo_node', 2).read_text()
     finally:
         camera.end()
+
+
+def show_until(done, graph, camera, first_ns):
+    """Show images half a second apart: best effort loses what comes before both sides matched."""
+    end = time.monotonic() + START_S
+    stamp_ns = first_ns
+    while not done():
+        assert time.monotonic() < end, 'nothing came of what was shown'
+        camera.send([{'stamp_ns': stamp_ns}])
+        stamp_ns += S // 2
+        graph.spin_for(0.2)
 
 
 def wait_until_active(graph):

@@ -16,12 +16,12 @@ from tests.training.killed import check_killed_equals_whole
 from training.learn import learn
 from training.noted_recordings import LearnSettings, encode, split_conversations
 from training.preprocess.jobs import find_jobs
-from training.rendered_world.record import write_bag as write_rendered_bag
 from vlo_ros.checkpoint import load_model
 from vlo_ros.cli import app
 from vlo_ros.config import load_config
 from vlo_ros.errors import ConfigError, SourceError
 from vlo_ros.rendered_world import Episode
+from vlo_ros.rendered_world.bag import write_bag as write_rendered_bag
 
 ROOT = Path(__file__).parents[2]
 MODEL_YAML = ROOT / 'tests' / 'golden' / 'live1plus' / 'model.yaml'

@@ -10,20 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
-
-from vlo_ros.events import NS_PER_S
 from vlo_ros.rendered_world import Episode
+from vlo_ros.rendered_world.bag import write_bag
 from vlo_ros.rendered_world.episode import Narration
 from vlo_ros.rendered_world.script import Thing
 from vlo_ros.rendered_world.vocabulary import COLOURS, SPLITS
 
-IMAGE_TOPIC, NOTES_TOPIC = '/camera/image_raw', '/notes'
-START_NS = 1_750_000_000 * NS_PER_S
-CAMERA_FPS = 10
 # Colours that no training episode has, and words that none says.
 NEW_COLOURS: Mapping[str, tuple[str, tuple[int, int, int]]] = {
     'green': ('orange', (240, 120, 10)),
@@ -57,44 +50,6 @@ class RecolouredEpisode(Episode):
             replace(one, text=renamed(one.text), ego4d_text=renamed(one.ego4d_text))
             for one in super().narrations(start, end)
         ]
-
-
-def write_bag(
-    folder: Path, episode: Episode, seconds: float, size: int, start: float = 0.0
-) -> None:
-    """Write an episode's pictures, and its narrations as std_msgs/String.
-
-    Args:
-        folder: The bag; must not exist.
-        episode: What to show.
-        seconds: Length.
-        size: Side of the square picture in pixels.
-        start: Where in the episode to begin, in seconds.
-    """
-    store = get_typestore(Stores.LATEST)
-    image_type, text_type = 'sensor_msgs/msg/Image', 'std_msgs/msg/String'
-    messages: list[tuple[int, str, Any]] = []
-    for number in range(round(seconds * CAMERA_FPS)):
-        time_s = number / CAMERA_FPS
-        stamp_ns = START_NS + round(time_s * NS_PER_S)
-        stamp = store.types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, NS_PER_S))
-        header = store.types['std_msgs/msg/Header'](stamp, 'camera')
-        picture = episode.frame(start + time_s, size)
-        image = store.types[image_type](
-            header, size, size, 'rgb8', 0, 3 * size, picture.reshape(-1)
-        )
-        messages.append((stamp_ns, IMAGE_TOPIC, image))
-    for narration in episode.narrations(start, start + seconds):
-        stamp_ns = START_NS + round((narration.time - start) * NS_PER_S)
-        messages.append((stamp_ns, NOTES_TOPIC, store.types[text_type](narration.text)))
-    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connections = {
-            topic: writer.add_connection(topic, kind, typestore=store)
-            for topic, kind in ((IMAGE_TOPIC, image_type), (NOTES_TOPIC, text_type))
-        }
-        for stamp_ns, topic, message in sorted(messages, key=lambda one: one[:2]):
-            data = store.serialize_cdr(message, message.__msgtype__)
-            writer.write(connections[topic], stamp_ns, data)
 
 
 def main() -> None:

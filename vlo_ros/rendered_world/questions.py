@@ -36,11 +36,7 @@ def questions_at(episode: Episode, time: float) -> list[Question]:
         return []
     found = []
     for side, held in zip(words.SIDES, state.held, strict=True):
-        what = (
-            f'You are holding {held} in your {side} hand.'
-            if held
-            else f'Your {side} hand is empty.'
-        )
+        what = f'Your {side} hand holds {held}.' if held else f'Your {side} hand is empty.'
         found.append(Question(time, 'holding', HOLDING.format(side=side), what))
     if state.last_event is not None:
         past = words.sentence(state.last_event.verb, state.last_event.objects, 'past')

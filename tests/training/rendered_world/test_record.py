@@ -3,8 +3,9 @@
 import numpy as np
 
 from training.notes import read_topic
-from training.rendered_world.record import NEW_COLOURS, START_NS, RecolouredEpisode, write_bag
+from training.rendered_world.record import NEW_COLOURS, RecolouredEpisode
 from vlo_ros.rendered_world import Episode
+from vlo_ros.rendered_world.bag import START_NS, write_bag
 from vlo_ros.sampling import Sampler
 from vlo_ros.sources import open_source
 
