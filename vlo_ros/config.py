@@ -233,15 +233,27 @@ def load_config(name: str | Path, **changes: Any) -> VloConfig:
 
 def config_from(content: Any, path: Path, **changes: Any) -> VloConfig:
     """Build a VloConfig from YAML `content`; `path` names it in errors and anchors paths."""
-    if not isinstance(content, dict) or not set(content) <= {'model', 'stream'}:
+    if not isinstance(content, dict):
         raise ConfigError(f"model YAML {path}: expected the sections 'model' and 'stream'")
+    strange = sorted(str(name) for name in set(content) - {'model', 'stream'})
+    if strange:
+        raise ConfigError(
+            f"model YAML {path}: {strange[0]!r} is not among the sections 'model' and 'stream'"
+        )
     sections = {name: {} if section is None else section for name, section in content.items()}
     in_file = [name for name in WEIGHT_PATHS if name not in changes]
     model = section_from(ModelConfig, sections.get('model', {}), str(path), changes)
     stream = section_from(StreamConfig, sections.get('stream', {}), str(path), changes)
-    if changes:
-        raise ConfigError(f'unknown setting {sorted(changes)[0]!r}')
+    refuse_unknown(changes)
     return VloConfig(anchor_paths(model, path.parent, in_file), stream)
+
+
+def refuse_unknown(changes: Mapping[str, Any]) -> None:
+    """Raise ConfigError for settings that no section has taken."""
+    if changes:
+        kinds = (ModelConfig, StreamConfig)
+        known = ', '.join(spec.name for kind in kinds for spec in dataclasses.fields(kind))
+        raise ConfigError(f'unknown setting {min(changes)!r}; known: {known}')
 
 
 def section_from(kind: type[T], content: Any, where: str, changes: dict[str, Any]) -> T:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from vlo_ros.config import ModelConfig, StreamConfig, VloConfig, section_from
+from vlo_ros.config import ModelConfig, StreamConfig, VloConfig, refuse_unknown, section_from
 from vlo_ros.errors import ConfigError
 
 WHERE = 'command line'
@@ -26,8 +26,7 @@ def config_of_parts(parts: Mapping[str, str | None], **changes: Any) -> VloConfi
         raise ConfigError(f'{WHERE}: {" and ".join(missing)} must be given too')
     model = section_from(ModelConfig, given, WHERE, changes)
     stream = section_from(StreamConfig, {}, WHERE, changes)
-    if changes:
-        raise ConfigError(f'unknown setting {sorted(changes)[0]!r}')
+    refuse_unknown(changes)
     return VloConfig(model, stream)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0  # a node that reads weights hears nothing for that long
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # Loaded here, since little is safe between fork and exec.
 _LIBC = ctypes.CDLL(None)

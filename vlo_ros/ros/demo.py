@@ -157,8 +157,12 @@ class Demo:
         statuses = [child.end() for child in self._children]
         self._node.destroy_node()
         if any(statuses):
-            logs = ', '.join(str(child.log) for child in self._children)
-            self._console.print(f'[dim]exit statuses {statuses}, logs: {logs}[/]')
+            logs = [
+                f'{child.log} ({"was ended by force" if status < 0 else f"exit status {status}"})'
+                for child, status in zip(self._children, statuses, strict=True)
+                if status
+            ]
+            self._console.print(f'[dim]did not end well: {", ".join(logs)}[/]')
 
     def _vlo_parameters(self) -> dict[str, object]:
         options = self._options
