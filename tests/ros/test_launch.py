@@ -139,14 +139,14 @@ def test_what_demo_comes_to_runs_and_speaks(graph, scenes, tmp_path):
 @pytest.mark.ros_full
 @pytest.mark.timeout(600)
 def test_real_launch_brings_the_node_to_active():
-    """vlo_launch_test.py under launch_testing, in a process of its own as `ros2 launch` is one."""
+    """launch_testing_vlo.py under launch_testing, in a process of its own as `ros2 launch` is."""
     pytest.importorskip('launch_testing', reason='launch_testing is not installed')
     done = subprocess.run(
         [
             sys.executable,
             '-m',
             'launch_testing.launch_test',
-            str(Path(__file__).with_name('vlo_launch_test.py')),
+            str(Path(__file__).with_name('launch_testing_vlo.py')),
         ],
         capture_output=True,
         text=True,
