@@ -45,14 +45,22 @@ class Graph:
         """Spin a node on the executor that it has in life."""
         executor = MultiThreadedExecutor(num_threads=NUM_THREADS, context=self.context)
         executor.add_node(node)
-        thread = threading.Thread(target=executor.spin)
+        is_over = threading.Event()
+
+        def spin():  # not executor.spin: shutdown from outside races with its worker threads
+            while not is_over.is_set():
+                executor.spin_once(timeout_sec=0.2)
+
+        thread = threading.Thread(target=spin)
         thread.start()
 
         def stop():
             for camera in getattr(node, 'cameras', ()):
                 camera.close()
-            executor.shutdown()
+            is_over.set()
+            executor.wake()
             thread.join()
+            executor.shutdown()
             node.destroy_node()
 
         self._cleanup.callback(stop)
