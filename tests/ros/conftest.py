@@ -70,6 +70,7 @@ def scripted_camera(live_node):
     from tests.ros.live_vlo import ScriptedCamera
 
     camera = ScriptedCamera(live_node.graph)
+    live_node.meet(camera)
     yield camera
     camera.end()
 

@@ -73,6 +73,13 @@ class LiveVlo:
         hidden.write_text(str(value))
         hidden.rename(self.faults / fault)
 
+    def meet(self, camera):
+        """Have a new camera send until one image arrives: what comes before both match is lost."""
+        before = self.status().frames_received
+        while self.status().frames_received == before:
+            self.start_ns += S
+            camera.send([{'stamp_ns': self.start_ns}])
+
     @contextlib.contextmanager
     def compressed(self):
         """Have it configured for compressed images for a while."""
