@@ -1,4 +1,4 @@
-"""What packed weights and oneDNN attention bring on this CPU, against PyTorch's own path.
+"""What packed weights and the CPU attention bring, against PyTorch's own path.
 
     python -m bench.layers [--threads 1] [--output OUT.json]
 

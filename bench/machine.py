@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -19,6 +18,8 @@ from typing import Any
 import peft
 import torch
 import transformers
+
+from training import whole_files
 
 ROOT = Path(__file__).resolve().parents[1]
 # Above any block used here. With glibc's defaults every large block is mapped afresh, and a
@@ -137,9 +138,7 @@ def write_result(path: Path | None, result: dict[str, Any]) -> None:
 def write_json(path: Path | None, result: dict[str, Any]) -> None:
     """Write a result where people asked for it, whole or not at all."""
     if path:
-        part = path.with_name(f'.{path.name}.part')
-        part.write_text(json.dumps(rounded(result), indent=2) + '\n')
-        part.replace(path)
+        whole_files.write_json(path, rounded(result), indent=2)
 
 
 def print_result(result: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ fill at first: the measurement begins after five minutes. The exit status is 1 w
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import math
@@ -244,8 +243,7 @@ def write_images(folder: Path) -> Path:
 
 def main() -> int:
     """Run, print tables, write JSON; 1 when something grows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--output', type=Path, help='JSON file to write')
+    parser = machine.parser(__doc__)
     parser.add_argument('--minutes', type=float, default=30.0)
     parser.add_argument('--model', default='bundled', help='model YAML, or bundled')
     arguments = parser.parse_args()

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from training.model import StreamModel
-from vlo_ros.template import IGNORE
+from vlo_ros.page import IGNORE
 
 
 class PlainHead(StreamModel):

@@ -26,7 +26,8 @@ from training.cpu_attention import CPU_ATTENTION
 from training.model import StreamModel, add_lora
 from training.throughput import StepCost
 from vlo_ros.connector import make_connector
-from vlo_ros.template import IGNORE, turns_from
+from vlo_ros.page import IGNORE
+from vlo_ros.template import turns_from
 
 LLAMA_SMALL = LlamaConfig(
     hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=4,

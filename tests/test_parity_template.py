@@ -22,15 +22,8 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from tests.golden_scenarios import GOLDEN, load_tiny
 from vlo_ros.language import family_of
-from vlo_ros.template import (
-    ASSISTANT,
-    CLOSE_STREAM,
-    OPEN_STREAM,
-    USER,
-    Rendered,
-    Template,
-    turns_from,
-)
+from vlo_ros.page import Rendered
+from vlo_ros.template import ASSISTANT, CLOSE_STREAM, OPEN_STREAM, USER, Template, turns_from
 
 RECORDED = json.loads((GOLDEN / 'data' / 'llama3_template.json').read_text())
 SETS = {one['live_version']: one for one in RECORDED['sets']}

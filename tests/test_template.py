@@ -12,7 +12,8 @@ from tests.live import GOLDEN
 from tests.tiny_models import LLAMA3_SPLIT, byte_level, make_tokenizer
 from vlo_ros.errors import CheckpointError, TemplateError
 from vlo_ros.language import family_of
-from vlo_ros.template import ASSISTANT, IGNORE, PLACEHOLDER, Template, Turn, turns_from
+from vlo_ros.page import IGNORE
+from vlo_ros.template import ASSISTANT, PLACEHOLDER, Template, Turn, turns_from
 
 KINDS = ('llama3', 'sentencepiece', 'sentencepiece_first', 'tekken', 'qwen')
 FAMILY = family_of('llama')

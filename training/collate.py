@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vlo_ros.template import IGNORE, Rendered
+from vlo_ros.page import IGNORE, Rendered
 
 
 @dataclass(frozen=True)

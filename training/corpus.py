@@ -21,8 +21,9 @@ from training.datasets.sample import teaches
 from training.features import FeatureStore
 from training.recipe import DataRecipe, StageRecipe
 from training.timeline import Timeline, timeline_of
-from vlo_ros.errors import VloError
-from vlo_ros.template import IGNORE, Rendered, Template, turns_from
+from vlo_ros.errors import VloError, one_line
+from vlo_ros.page import IGNORE, Rendered
+from vlo_ros.template import Template, turns_from
 
 
 class CorpusError(VloError):
@@ -55,9 +56,7 @@ def read_conversations(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
         try:
             content = json.loads(Path(path).read_text(encoding='utf-8'))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise CorpusError(
-                f'data.conversations {path}: {" ".join(str(error).split())}'
-            ) from error
+            raise CorpusError(f'data.conversations {path}: {one_line(error)}') from error
         if not isinstance(content, list):
             raise CorpusError(f'data.conversations {path}: a list of conversations is expected')
         for number, sample in enumerate(content):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from vlo_ros.errors import VloError
+from vlo_ros.errors import VloError, one_line
 
 TENSOR = 'features'  # name of the tensor in a safetensors file that holds one video
 
@@ -84,7 +84,7 @@ class FeatureStore:
             with safe_open(str(path), 'pt') as file:
                 return file.get_slice(tensor)[first:end]
         except (OSError, SafetensorError, RuntimeError, pickle.UnpicklingError) as error:
-            raise FeatureError(f'{path}: damaged: {" ".join(str(error).split())[:200]}') from error
+            raise FeatureError(f'{path}: damaged: {one_line(error)}') from error
 
     def _find(self, name: str) -> Path:
         stem = Path(name)
@@ -103,4 +103,4 @@ def _names(shard: Path) -> list[str]:
         with safe_open(str(shard), 'pt') as file:
             return list(file.keys())
     except SafetensorError as error:
-        raise FeatureError(f'{shard}: damaged: {" ".join(str(error).split())[:200]}') from error
+        raise FeatureError(f'{shard}: damaged: {one_line(error)}') from error

@@ -41,9 +41,10 @@ from vlo_ros.checkpoint import (
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import SYSTEM_PROMPT, ModelConfig, load_config
 from vlo_ros.connector import make_connector
-from vlo_ros.errors import ConfigError
+from vlo_ros.errors import ConfigError, one_line
 from vlo_ros.language_model import LanguageModel
-from vlo_ros.template import IGNORE, Rendered, Template, turns_from
+from vlo_ros.page import IGNORE, Rendered
+from vlo_ros.template import Template, turns_from
 from vlo_ros.vision import VisionTower
 
 THRESHOLDS = (0.0, 0.725)
@@ -110,7 +111,7 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CorpusError(f'conversations {path}: {" ".join(str(error).split())}') from error
+        raise CorpusError(f'conversations {path}: {one_line(error)}') from error
     if not isinstance(content, list):
         raise CorpusError(f'conversations {path}: a list is expected')
     for number, sample in enumerate(content):

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from training.learn import learn, print_table
 from training.noted_recordings import LearnSettings
-from training.rendered_world.record import NEW_COLOURS, RecolouredEpisode
+from training.rendered_world.recoloured import NEW_COLOURS, RecolouredEpisode
 from training.whole_files import partial_path, write_json
 from vlo_ros.command_errors import tells_errors_in_one_line
 from vlo_ros.config import BUNDLED, load_config

@@ -18,7 +18,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from vlo_ros.language import family_of
-from vlo_ros.template import IGNORE
+from vlo_ros.page import IGNORE
 
 LORA_DROPOUT = 0.05  # VideoLLM-online (CVPR 2024), official implementation
 

@@ -23,7 +23,7 @@ from training.recipe import (
 )
 from training.whole_files import write_text
 from vlo_ros.config import StreamConfig, section_from
-from vlo_ros.errors import ConfigError
+from vlo_ros.errors import ConfigError, one_line
 
 RECIPE_FILE = 'recipe.yaml'
 # What a run that goes on may do otherwise: none of it changes what is learned.
@@ -166,9 +166,7 @@ def _read(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f'recipe {path}: {error.strerror or error}') from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f'recipe {path}: not valid YAML: {" ".join(str(error).split())}'
-        ) from error
+        raise ConfigError(f'recipe {path}: not valid YAML: {one_line(error)}') from error
     if not isinstance(content, Mapping):
         raise ConfigError(f'recipe {path}: expected sections of settings')
     return dict(content)

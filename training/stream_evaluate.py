@@ -26,7 +26,8 @@ from vlo_ros.attention import Segment
 from vlo_ros.decision import decide
 from vlo_ros.kv_cache import KVCache
 from vlo_ros.language_model import LanguageModel
-from vlo_ros.template import IGNORE, Rendered, Template
+from vlo_ros.page import IGNORE, Rendered
+from vlo_ros.template import Template
 
 
 @dataclass(frozen=True)

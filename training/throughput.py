@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from vlo_ros.template import IGNORE
+from vlo_ros.page import IGNORE
 
 # Dense bfloat16, in TFLOP/s, as the makers' data sheets have it; more words come first.
 _PEAKS = {

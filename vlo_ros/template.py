@@ -23,9 +23,7 @@ from transformers import AddedToken, PreTrainedTokenizerBase
 
 from vlo_ros.errors import CheckpointError, TemplateError
 from vlo_ros.language import Family
-from vlo_ros.page import IGNORE as IGNORE
-from vlo_ros.page import PLACEHOLDER, Page
-from vlo_ros.page import Rendered as Rendered
+from vlo_ros.page import PLACEHOLDER, Page, Rendered
 
 OPEN_STREAM = '\n['
 CLOSE_STREAM = ']'

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from vlo_ros.errors import SourceError
+from vlo_ros.errors import SourceError, one_line
 from vlo_ros.ros import notices as module
-from vlo_ros.ros.notices import Notices, is_out_of_memory, one_line
+from vlo_ros.ros.notices import Notices, is_out_of_memory
 
 
 class Log:

@@ -13,7 +13,7 @@ from tests.training.toy import DIM, write_toy
 from training.corpus import Corpus, CorpusError, Key, read_conversations
 from training.features import FeatureError, FeatureStore
 from training.recipe import DataRecipe, StageRecipe
-from vlo_ros.template import IGNORE
+from vlo_ros.page import IGNORE
 
 
 def make_corpus(folder: Path, *stages: StageRecipe, **changes) -> Corpus:

@@ -12,7 +12,7 @@ from bench.plain_head import PlainHead
 from tests.training.golden import GOLDEN, VARIANTS, Golden, load_golden
 from training.collate import collate, pack
 from training.cpu_attention import CPU_ATTENTION
-from vlo_ros.template import IGNORE
+from vlo_ros.page import IGNORE
 
 CASES = [
     (variant, one['name'])

@@ -12,7 +12,7 @@ from tests.training.test_model import CASES
 from training.stream_evaluate import mean_score, split_turns, stream_evaluate
 from vlo_ros.checkpoint import VloModel, load_model
 from vlo_ros.config import load_config
-from vlo_ros.template import IGNORE
+from vlo_ros.page import IGNORE
 
 METRICS = ('lm_ppl', 'frame_diff', 'fluency', 'lm_correctness')
 

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from transformers import SiglipVisionModel
 
+from training import whole_files
 from training.datasets.sample import Message
 from training.rendered_world.conversation import PRACTICE_ODDS, Stretch, converse, drill
 from training.rendered_world.frame_pool import draw_size, picture
@@ -92,8 +93,9 @@ def make_shard(job: Job) -> list[dict[str, object]]:
         samples.append({'kinds': kinds, 'load_ranges': {str(file): [first, end]}})
         first = end
     if tower is not None:
-        torch.save(torch.cat(parts), file.with_suffix('.new'))
-        file.with_suffix('.new').replace(file)
+        partial = whole_files.partial_path(file)
+        torch.save(torch.cat(parts), partial)
+        partial.replace(file)
     return samples
 
 
@@ -132,7 +134,7 @@ def same_settings(args: argparse.Namespace) -> bool:
     path = args.output / f'{args.split}_settings.json'
     if path.exists():
         return bool(json.loads(path.read_text()) == settings)
-    path.write_text(json.dumps(settings))
+    whole_files.write_json(path, settings)
     return True
 
 
@@ -143,7 +145,7 @@ def write_conversations(output: Path, split: str, samples: Sequence[Mapping[str,
             {'conversation': one['kinds'][kind], 'load_ranges': one['load_ranges']}
             for one in samples
         ]
-        (output / f'{split}{kind}.json').write_text(json.dumps(content))
+        whole_files.write_json(output / f'{split}{kind}.json', content)
 
 
 def make_features(jobs: list[Job], workers: int) -> Iterator[list[dict[str, object]]]:
@@ -195,10 +197,10 @@ def main() -> None:
     samples: list[dict[str, object]] = []
     for index, part in enumerate(make_features(jobs, args.workers)):
         samples += part
-        write_conversations(args.output, args.split, samples)
         print(
             f'{args.split}: shard {index + 1} of {args.shards}, {len(samples)} samples', flush=True
         )
+    write_conversations(args.output, args.split, samples)
 
 
 if __name__ == '__main__':

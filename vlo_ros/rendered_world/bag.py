@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +33,27 @@ def write_bag(
     """
     store = get_typestore(Stores.LATEST)
     image_type, text_type = 'sensor_msgs/msg/Image', 'std_msgs/msg/String'
-    messages: list[tuple[int, str, Any]] = []
-    for number in range(round(seconds * CAMERA_FPS)):
-        time_s = number / CAMERA_FPS
-        stamp_ns = START_NS + round(time_s * NS_PER_S)
-        stamp = store.types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, NS_PER_S))
-        header = store.types['std_msgs/msg/Header'](stamp, 'camera')
-        picture = episode.frame(start + time_s, size)
-        image = store.types[image_type](
-            header, size, size, 'rgb8', 0, 3 * size, picture.reshape(-1)
-        )
-        messages.append((stamp_ns, IMAGE_TOPIC, image))
-    for narration in episode.narrations(start, start + seconds):
-        stamp_ns = START_NS + round((narration.time - start) * NS_PER_S)
-        messages.append((stamp_ns, NOTES_TOPIC, store.types[text_type](narration.text)))
+
+    def pictures() -> Iterator[tuple[int, str, Any]]:
+        for number in range(round(seconds * CAMERA_FPS)):
+            time_s = number / CAMERA_FPS
+            stamp_ns = START_NS + round(time_s * NS_PER_S)
+            stamp = store.types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, NS_PER_S))
+            header = store.types['std_msgs/msg/Header'](stamp, 'camera')
+            data = episode.frame(start + time_s, size).reshape(-1)
+            image = store.types[image_type](header, size, size, 'rgb8', 0, 3 * size, data)
+            yield stamp_ns, IMAGE_TOPIC, image
+
+    def notes() -> Iterator[tuple[int, str, Any]]:
+        for narration in episode.narrations(start, start + seconds):
+            stamp_ns = START_NS + round((narration.time - start) * NS_PER_S)
+            yield stamp_ns, NOTES_TOPIC, store.types[text_type](narration.text)
+
     with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connections = {
             topic: writer.add_connection(topic, kind, typestore=store)
             for topic, kind in ((IMAGE_TOPIC, image_type), (NOTES_TOPIC, text_type))
         }
-        for stamp_ns, topic, message in sorted(messages, key=lambda one: one[:2]):
+        for stamp_ns, topic, message in merge(pictures(), notes(), key=itemgetter(0)):
             data = store.serialize_cdr(message, message.__msgtype__)
             writer.write(connections[topic], stamp_ns, data)

@@ -22,7 +22,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, Image
 
 from vlo_ros.config import check_value, setting
-from vlo_ros.errors import ConfigError, VloError
+from vlo_ros.errors import ConfigError, VloError, one_line
 from vlo_ros.events import Frame
 from vlo_ros.ros.convert import (
     PUBLISHED_ENCODINGS,
@@ -32,7 +32,7 @@ from vlo_ros.ros.convert import (
 )
 from vlo_ros.ros.image_topic import image_topic
 from vlo_ros.ros.interrupt import RCLError, until_interrupted
-from vlo_ros.ros.notices import Notices, one_line
+from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.params import declare_once
 from vlo_ros.sampling import Sampler, Sampling
 from vlo_ros.sources import open_source

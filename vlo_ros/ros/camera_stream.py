@@ -17,13 +17,14 @@ from std_srvs.srv import Trigger as TriggerService
 
 from vlo_ros.checkpoint import VloModel
 from vlo_ros.config import StreamConfig
+from vlo_ros.errors import one_line
 from vlo_ros.ros.ask_action import AskAction
 from vlo_ros.ros.forgetting import Forgetting
 from vlo_ros.ros.image_input import ImageInput
 from vlo_ros.ros.judge import Judge
 from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
-from vlo_ros.ros.notices import Notices, is_out_of_memory, one_line
+from vlo_ros.ros.notices import Notices, is_out_of_memory
 from vlo_ros.ros.publishers import StreamPublishers
 from vlo_ros.ros.query_desk import INACTIVE, QueryDesk
 from vlo_ros.ros.statistics import StreamStatistics

@@ -18,7 +18,6 @@ from sensor_msgs.msg import CompressedImage, Image
 from vlo_ros import image_message
 from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S
-from vlo_ros.message_header import peek_header as peek_header
 
 try:
     from cv_bridge import CvBridge, CvBridgeError

@@ -32,7 +32,8 @@ from sensor_msgs.msg import Image
 
 from vlo_ros.errors import SourceError
 from vlo_ros.fast_dds import TRANSPORTS
-from vlo_ros.ros.convert import peek_header, to_rgb
+from vlo_ros.message_header import peek_header
+from vlo_ros.ros.convert import to_rgb
 from vlo_ros.ros.image_topic import IMAGE_TYPES, full_name, watched_images
 
 DISCOVERY_S = 3.0

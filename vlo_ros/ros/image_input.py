@@ -14,7 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vlo_ros.errors import SourceError
 from vlo_ros.events import Frame, FrameTokens
-from vlo_ros.ros.convert import peek_header, to_rgb
+from vlo_ros.message_header import peek_header
+from vlo_ros.ros.convert import to_rgb
 from vlo_ros.ros.image_topic import image_topic
 from vlo_ros.ros.inbox import Arrival, ImageInbox, WantedImage
 from vlo_ros.ros.lanes import Lanes, surviving

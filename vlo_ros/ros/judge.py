@@ -16,11 +16,11 @@ import torch
 
 from vlo_ros.attention import Segment
 from vlo_ros.decoder import Plan
-from vlo_ros.errors import ConfigError
+from vlo_ros.errors import ConfigError, one_line
 from vlo_ros.events import Decision, Finish, FrameTokens, Outcome, Partial, Response
 from vlo_ros.language_model import LanguageModel
 from vlo_ros.ros.forgetting import Forgetting
-from vlo_ros.ros.notices import Notices, one_line
+from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.publishers import StreamPublishers
 from vlo_ros.ros.query_desk import QueryDesk
 from vlo_ros.ros.statistics import StreamStatistics

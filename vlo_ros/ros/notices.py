@@ -7,8 +7,7 @@ import time
 import traceback
 from dataclasses import dataclass
 
-from vlo_ros.errors import VloError
-from vlo_ros.errors import one_line as one_line
+from vlo_ros.errors import VloError, one_line
 
 
 @dataclass

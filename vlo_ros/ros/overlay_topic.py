@@ -10,8 +10,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from vlo_ros import msg
+from vlo_ros.events import NS_PER_S
 from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
-from vlo_ros.ros.convert import NS_PER_S, image_message_of, to_ns
+from vlo_ros.ros.convert import image_message_of, to_ns
 from vlo_ros.ros.qos import create_publisher
 
 # Frames kept until they are judged, and only while somebody watches.

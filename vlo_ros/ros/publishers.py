@@ -14,8 +14,8 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 
 from vlo_ros import msg
-from vlo_ros.events import Decision, Finish, Partial, Response, Trigger, Verdict
-from vlo_ros.ros.convert import NS_PER_S, to_time
+from vlo_ros.events import NS_PER_S, Decision, Finish, Partial, Response, Trigger, Verdict
+from vlo_ros.ros.convert import to_time
 from vlo_ros.ros.overlay_topic import OverlayTopic
 from vlo_ros.ros.qos import create_publisher
 from vlo_ros.ros.statistics import StreamStatistics

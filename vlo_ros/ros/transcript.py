@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from vlo_ros import msg
-from vlo_ros.ros.convert import NS_PER_S, to_ns
+from vlo_ros.events import NS_PER_S
+from vlo_ros.ros.convert import to_ns
 
 BARS = ' ▁▂▃▄▅▆▇█'
 NUM_BARS = 40

@@ -30,13 +30,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import Trigger as TriggerService
 
 from vlo_ros.checkpoint import VloModel, load_model
-from vlo_ros.errors import VloError
+from vlo_ros.errors import VloError, one_line
 from vlo_ros.ros.camera_stream import ENCODING, JUDGING, RESET_TIMEOUT_S, CameraStream
 from vlo_ros.ros.decode_lane import DecodeLane
 from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.lanes import NUM_THREADS, make_lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
-from vlo_ros.ros.notices import Notices, one_line
+from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.params import NodeParameters
 from vlo_ros.ros.reporter import Reporter
 from vlo_ros.ros.warm_up import warm_up

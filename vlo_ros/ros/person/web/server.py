@@ -73,6 +73,7 @@ class Server:
         self._sockets: set[asyncio.Queue[Event | None]] = set()
         self._uploading = asyncio.Lock()
         self._latest: dict[str, Event] = {}
+        self._is_closing = False
         self.app = web.Application(middlewares=[self._guard], client_max_size=MAX_BYTES)
         for path in FILES:
             self.app.router.add_get(path, self._file)
@@ -105,8 +106,7 @@ class Server:
                 text='a password is needed\n',
                 headers={**HEADERS, 'WWW-Authenticate': 'Basic realm="vlo"'},
             )
-        response = await handler(request)
-        return response
+        return await handler(request)
 
     def _is_from_here(self, request: web.Request) -> bool:
         """Whether the browser meant this server, and not a site that points at it."""
@@ -197,7 +197,7 @@ class Server:
         await response.prepare(request)
         loop, shown = asyncio.get_running_loop(), -1
         with contextlib.suppress(ConnectionError):
-            while not self._is_closing():
+            while not self._is_closing:
                 await asyncio.sleep(1 / MAX_PICTURES_PER_S)
                 if self._bridge.num_images == shown:
                     continue
@@ -242,13 +242,8 @@ class Server:
                     await response.write(json.dumps(event).encode() + b'\n')
         return response
 
-    def _is_closing(self) -> bool:
-        return self._closing
-
-    _closing = False
-
     async def _close(self, app: web.Application) -> None:
-        self._closing = True
+        self._is_closing = True
         for queue in list(self._sockets):
             if not queue.full():
                 queue.put_nowait(None)
