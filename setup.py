@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Install the core and the training programs without ROS: `pip install '.[train]'`."""
 
 import ast

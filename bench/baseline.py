@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The published schedule: growing cache, unmerged LoRA, one frame per forward."""
 
 # Shapes: F tokens per frame, T tokens, D hidden dim, K vocabulary.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Speed on the CPU against the published schedule, in one run.
 
     python -m bench.cpu [--output OUT.json] [--threads 1]

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Speed on one GPU at the real shapes, random weights made on the device, in one run.
 
     python -m bench.gpu --output OUT.json       under 8 minutes, about 60 GB of GPU memory

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is measured on one GPU: the sections of `bench.gpu`, each by itself."""
 
 from __future__ import annotations

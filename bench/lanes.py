@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How many threads the encoder and the decoder should have when both work at once on the CPU.
 
     python -m bench.lanes [--rounds 3] [--output OUT.json]

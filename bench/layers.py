@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What packed weights and the CPU attention bring, against PyTorch's own path.
 
     python -m bench.layers [--threads 1] [--output OUT.json]

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where a figure was measured, how time is taken, and what the device can do at best."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node `vlo` and a camera, two processes on real DDS: what grows while they run?
 
     ./dev bench node_soak [--minutes 30] [--model YAML] [--output OUT.json]

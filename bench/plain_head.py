@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The loss as it is taught: every position through the language head, then most of it ignored."""
 
 # Shapes: B conversations, T positions, D hidden dim, K vocabulary.

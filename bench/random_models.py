@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Models of real shapes with random weights, and streams that speak when they are told to."""
 
 # Shapes: F tokens per frame, D hidden dim.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A day of one stream, as fast as it goes, on the tiny model.
 
     python -m bench.soak [--hours 24] [--output OUT.json]

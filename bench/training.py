@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What training costs: the gathered language head, packing, and checkpointing of activations.
 
     python -m bench.training --output OUT.json              two CPU cores, a few minutes

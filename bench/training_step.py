@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One way to train, on conversations of frames and sentences with random weights, and its cost."""
 
 # Shapes: B conversations, T positions, N frames, F tokens per frame, V vision dim, D hidden dim.

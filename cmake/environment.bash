@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 # Sourced by ./dev: the prerequisites, the two Python environments, and the shell that ROS needs.
 # shellcheck shell=bash
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Make the CMake exports of the ROS wheels point at this environment's headers.
 
 The `ros-*` wheels name the include folders of the machine that built them (/opt/python/...), and

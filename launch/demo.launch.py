@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera that replays a recording, or shows the rendered world, and the node that watches it.
 
 ros2 launch vlo_ros demo.launch.py source:=kitchen.mcap

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Start the node `vlo` on a camera topic, configured and activated.
 
 ros2 launch vlo_ros vlo.launch.py image:=/camera/image_raw model:=config/models/X.yaml

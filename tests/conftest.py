@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Skips what this machine cannot run, and says why; loads the golden models once."""
 
 import importlib.util

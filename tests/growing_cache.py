@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Feeds a stream until its window has filled and been evicted; prints the memory on the way.
 
     python -m tests.growing_cache float32 bfloat16

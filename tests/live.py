@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Drives a stream in tests: random scenarios, what was fed, and the conversation that happened."""
 
 from __future__ import annotations

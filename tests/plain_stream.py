@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The same stream, as plainly as it can be written: one event per forward, an ordinary cache."""
 
 from __future__ import annotations

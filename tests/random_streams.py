@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Random streams on a random tiny model, whose frames lean towards silence or speech."""
 
 from __future__ import annotations

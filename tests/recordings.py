@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Small recordings for the tests: bags, videos, images, arrays. Frame i is filled with value i."""
 
 from __future__ import annotations

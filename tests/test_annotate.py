@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The annotated copy holds all of the bag, and what the model made of it, for any bag tool."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Any bag that rosbags writes is read back: every image, in the order of stamps, unchanged."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A section of the GPU benchmark that fails costs no other section its figures."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Folders and hub names: what is missing or damaged is one line, never a random weight."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The command line: output, manners, and what it says when something is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Any settings: right ones come back as they were given, a wrong one is one line with its name."""
 
 from __future__ import annotations

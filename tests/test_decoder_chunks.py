@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Chunks, cache and attention give what one frame at a time with none of them gives."""
 
 import dataclasses

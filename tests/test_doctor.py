@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every mistake that is planted in the facts is found, with the right fix, and nothing else is."""
 
 import dataclasses

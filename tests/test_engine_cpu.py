@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Packed weights, oneDNN attention and quantization give what the plain layers give, or say no."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Fast equals plain: chunks, evictions and batches against one frame at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The process stays as large as it is while a cache grows, fills and is evicted."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Forwards of fixed shape give what forwards of just the length give; here without capture."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A whole stream with every family, tower and variant: train equals live there too."""
 
 import random

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The disk fills up while `vlo annotate` writes, in a process of its own."""
 
 import os

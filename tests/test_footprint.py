@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a model needs: right numbers from configs alone, and what is missing in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera messages to RGB: right pixels or one line that says what is wrong."""
 
 from types import SimpleNamespace

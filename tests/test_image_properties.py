@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Any image of any encoding is converted as plain numpy says; any padding, any byte order."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every family over our cache and attention gives what its own implementation gives."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Percentiles are those of the stamps; what is no latency is left out and counted."""
 
 import dataclasses

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Stamp and frame_id of a serialized message, whatever its bytes are."""
 
 import struct

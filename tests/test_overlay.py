@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The drawing says what it is given, in sight, and leaves the picture it was given alone."""
 
 import math

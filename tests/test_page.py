@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A conversation on a page: what is learned stands one position before it is fed."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The published conversation format: strings always, ids with the real Llama 3 tokenizer.
 
 The tokenizer is not part of this repository. It is found in the package llama-models, where that

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The official implementation's recorded vision features and frame tokens."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What waits to be fed is what closes one turn and opens the next."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Bags: topics, stamps, storages, and what is left of damaged ones."""
 
 from __future__ import annotations

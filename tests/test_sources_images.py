@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Folders of images, arrays, the rendered world, and names that are nothing of the kind."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Videos: presentation times, rotation, and files that are cut off."""
 
 from __future__ import annotations

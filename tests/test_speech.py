@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Sentences come out whole and once; the newest is said when there is no time for all."""
 
 import shutil

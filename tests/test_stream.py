@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One stream: who may put what in, what is refused, settings, cancelling, chunks."""
 
 import random

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Encoder and decoder share the processor instead of fighting for it."""
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A stream without end: what is kept, what goes, and that nothing grows."""
 
 import dataclasses

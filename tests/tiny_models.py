@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Tiny random models of every family, with tokenizers like theirs, written as folders."""
 
 from __future__ import annotations

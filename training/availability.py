@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a recipe asks for and this machine may lack: packages and GPUs, each told in one line."""
 
 from __future__ import annotations

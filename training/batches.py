@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which examples make up each batch of a whole training run, decided before it begins.
 
 One list for the run, not one per epoch: skipping its beginning is all that resuming needs.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recipe -> the model to train, its template and its tokenizer."""
 
 from __future__ import annotations

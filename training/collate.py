@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Conversations and frame features -> batches."""
 
 # Shapes: B conversations, T positions, N frames, F tokens per frame, V vision dim.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Conversations on disk -> examples, drawn by keys so that any of them can be made again."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Causal attention for training on a CPU: blocks of rows, matrix products in bfloat16.
 
 torch's fused attention is two to three times slower there (docs/training.md has the figures).

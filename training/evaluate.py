@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Score a model three ways: python -m training.evaluate --model YAML ... --output OUT.json.
 
     teacher-forced    the model reads the true conversation; metrics as published

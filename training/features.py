@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Frame features on disk: safetensors shards, or the official one `.pt` per video."""
 
 # Shapes: N frames, F tokens per frame, V vision dim.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Train a model by a recipe: python -m training.finetune RECIPE.yaml [section.setting=value ...].
 
 Goes on from its last checkpoint when the output folder holds one. Several GPUs:

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Lets a model live with its own past, through the very stream the node runs, and takes the time.
 
 Frames are fed one at a time. The measured seconds of each are laid on the frames' own clock, as

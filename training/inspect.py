@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the model learns from, and how well it does: python -m training.inspect ...
 
     python -m training.inspect --llm DIR --adapter DIR --conversations C.json [--output OUT.json]

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Your own recordings to a better model, in one command: `vlo learn BAG... --output DIR`.
 
     bags -> features -> conversations from notes -> LoRA -> scores before and after -> model YAML

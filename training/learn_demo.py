@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What `vlo learn` brings on things that the model has never seen, in one command.
 
     python -m training.learn_demo --output DIR

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The trainable model: language model + connector, and the loss on what a conversation teaches.
 
 A position is either a frame's last token, whose label is silence or the end of the stream, or a

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Recordings that people took notes of: encoded, notes placed on frames, split for learning."""
 
 from __future__ import annotations

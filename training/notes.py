@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a person noted while watching a recording, as a conversation to learn from.
 
 Notes are a topic of std_msgs/String in the bag, or a csv: `time,text` or `time,question,text`

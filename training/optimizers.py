@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Muon for the matrices of the layers, AdamW for everything else, as one optimizer."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Writes a trained model so that `vlo_ros.checkpoint.load_model` reads it as it is."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A training recipe: every setting declared once, with its bounds and what it means."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Recipes as YAML: read with overrides, written whole, compared with the one a run was begun with.
 
 recipe = load_recipe('config/training/rendered_world.yaml', ['output=out', 'train.seed=7'])

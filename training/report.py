@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """An evaluation as a table (CSV) and as one page with plots (HTML, nothing else needed)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where scenes to evaluate come from: the rendered world by seed, or conversations on disk."""
 
 # Shapes: N frames, F tokens per frame, V vision dim, S tower resolution.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a stream said against what was true: matching in time, content, silence. Pure functions."""
 
 from __future__ import annotations

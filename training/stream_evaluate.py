@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Teacher-forced metrics of a conversation, as published: LM-PPL, TimeDiff, Fluency, correctness.
 
 The model reads the true conversation; at every learned position it is asked what it would do. A

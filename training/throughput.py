@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How much of what a device can do a training step uses."""
 
 # Shapes: B conversations, T positions.

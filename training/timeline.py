@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A conversation frame by frame, and windows cut out of it.
 
 A long stream is trained in windows that begin anywhere in it. A window reads like a live stream

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A small tokenizer for a model trained from scratch: byte-level BPE, cut up as Llama 3 does."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """transformers' Trainer, taught our batches, our checkpoints and our log."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Files that are written whole or not at all, whenever a run is killed."""
 
 from __future__ import annotations

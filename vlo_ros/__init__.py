@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Streaming video-language model for ROS 2: watches a camera and speaks when it is time to."""
 
 from pkgutil import extend_path

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """LoRA and connector in the published layout: checked against the base model, attached, merged.
 
 The layout: `base_model.model.<module>.lora_{A,B}.weight`, `base_model.model.connector.{0,2}.*`,

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A copy of a bag with what the model made of it: decisions, responses, overlay pictures.
 
     1. replay the image topic            -> what was decided and said at which frame

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Attention over the streams' own KV caches, registered with transformers under ATTENTION.
 
 One forward may hold several segments, each new tokens of one stream: linear layers see them

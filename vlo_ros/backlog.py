@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The queue between encoder and decoder: bounded, oldest frames dropped, queries never.
 
 The only hand-over between the two executor threads of a stream.

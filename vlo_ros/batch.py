@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Many streams on one model: what they need next is fed in one forward.
 
 A forward of a few tokens costs the reading of all weights; frames of several cameras, a sentence

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Weights from folders or the hub: base model + LoRA + connector + vision tower, checked.
 
 Reads the published layout as it is (docs/architecture.md). Only safetensors are read, never a

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The command line `vlo`: replay a recording, check what a model needs. Needs no ROS.
 
 What a person uses beside the node (doctor, chat, web, ...) is in person_commands.py.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How every command of `vlo` tells a person what went wrong: in one line."""
 
 from __future__ import annotations

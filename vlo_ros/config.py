@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every setting of the core, declared once: type, default, bounds and meaning.
 
 The node declares its parameters from these dataclasses, the command line its options, training its

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Settings given on a command line instead of in a YAML."""
 
 from __future__ import annotations

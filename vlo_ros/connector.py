@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Frame features -> frame tokens: the two-layer MLP between vision tower and language model."""
 
 from __future__ import annotations

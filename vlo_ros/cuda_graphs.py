@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Forwards of fixed shape, captured once as CUDA graphs and replayed.
 
 Launching the kernels of an 8B model from Python takes several times as long as running them on a

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Turns frame tokens and queries into decisions and responses, one step at a time.
 
 Knows nothing of ROS, cameras, clocks or files. A StreamDecoder owns what one stream remembers;

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What flows along the line: frames and queries in, decisions and responses out.
 
 Times are integer nanoseconds of the camera's header stamp. Nothing here reads a clock.

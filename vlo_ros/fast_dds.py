@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The transport of Fast DDS that lets large best-effort images through. Knows nothing of ROS.
 
 On the default one a message above 0.5 MB is cut into pieces, and nearly all are lost.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a model needs: parameters, memory, files. Loads no weight; sizes come from configs."""
 
 # Shapes: L layers, G key/value heads, E head dim, F tokens per frame, V vision dim, D hidden dim.

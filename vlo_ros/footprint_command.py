@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo check-model`: the footprint of a model, for people or as JSON."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera message to the RGB image that the vision tower takes.
 
 Works on any object with the fields of `sensor_msgs/Image` or `sensor_msgs/CompressedImage`: the

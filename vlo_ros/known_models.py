@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Shapes of the published models that config/models names: sizes without a download.
 
 From their config.json on the hub. Used only where the model itself is not on this machine.

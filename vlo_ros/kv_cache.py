@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The keys and values of one stream: allocated once, appended, truncated, evicted, reset.
 
 A step of the cache is write (once per layer) then commit, so a forward that fails half-way

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Model families: what differs between base language models, one entry each.
 
 A family names the pieces of text the template is made of; every token id is looked up in the

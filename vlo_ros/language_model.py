@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The language model's weights and its forward; what a stream remembers is in KVCache."""
 
 # Shapes: T tokens, D hidden dim, R read rows, K vocabulary.

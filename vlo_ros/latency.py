@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How late the model is: percentiles from the stamps that every decision and response carries.
 
     capture to decision         Decision.latency

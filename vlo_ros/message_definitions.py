@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The package's messages without ROS: read from msg/*.msg, for bags that are written or read here.
 
 The built classes of rclpy have the same fields, so code that reads one reads the other.

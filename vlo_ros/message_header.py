@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Reads the header of a serialized message and nothing else.
 
 A camera sends many more frames than are judged; the others are not worth deserializing.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which files of a model are on this machine, found without loading or downloading any weight."""
 
 from __future__ import annotations

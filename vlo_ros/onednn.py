@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The CPU's fast path: oneDNN products, with constant weights packed once.
 
 PyTorch hands float32 products to MKL, which on some processors reaches half of what oneDNN does,

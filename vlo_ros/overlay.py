@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the model is thinking, drawn over the picture: the caption, the silence bar, the latency.
 
 One drawing for the node's overlay topic, annotated bags and the web page. Knows nothing of ROS.

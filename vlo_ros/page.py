@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A conversation written down for the language model: ids, labels and frame mask side by side."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What one stream has decided but not fed yet: it goes in with whatever comes next.
 
 A turn is closed only when the next one begins, so some ids always wait. Text waits as text since

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Commands of `vlo` for a person beside the node: doctor, chat, web, speak, annotate, latency.
 
 Programs that need ROS are started by name: this module and the core never import them. Each takes

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recording in, every decision and response out: the same from run to run, at full speed.
 
     reader thread:  frames -> letterboxed pixels      one batch ahead

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo replay`: joins source, model and output; tells a person how it goes."""
 
 from __future__ import annotations

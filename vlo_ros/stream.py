@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One stream from encoded frames and queries to decisions and responses.
 
 Joins the backlog (filled by any thread) to the decoder (driven by one). The node, replay,

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 r"""The conversation format: turns -> ids, labels and frame mask, and the same pieces one by one.
 
 Training calls `render`; the live decoder strings together `START`, `open_stream`, ... through

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How many processor threads the encoder and the decoder take when both work at once.
 
 PyTorch gives every calling thread a pool of its own, as large as all cores: two lanes would then

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Commands of `vlo` that belong to the training programs, where those are installed.
 
 They are started by name: the core never imports them. Each takes the arguments behind its name;

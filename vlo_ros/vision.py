@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Vision towers: images -> one CLS vector and P patch vectors each; TOWERS has one entry each.
 
 letterbox -> normalise -> tower -> CLS + 3x3 pooled patches = frame features

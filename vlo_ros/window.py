@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What one stream keeps: its KV cache, where frames begin in it, and what goes when it is full.
 
 The system prompt and the standing instruction are pinned in front. Behind them the oldest frames

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """On a GPU: captured forwards, the encoder's own stream, and agreement with the CPU."""
 
 from __future__ import annotations

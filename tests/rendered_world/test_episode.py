@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The rendered world keeps its promises: same seed same episode, splits apart, words true."""
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every answer is true of the state, and of what can be seen."""
 
 import pytest

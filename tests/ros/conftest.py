@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Tests on real rclpy. Each test has a namespace of its own, the run a domain (./dev test ros)."""
 
 import importlib.util

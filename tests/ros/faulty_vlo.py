@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node `vlo` with faults that a test brings about from outside.
 
     VLO_TEST_FAULTS=FOLDER python -m tests.ros.faulty_vlo --ros-args ...

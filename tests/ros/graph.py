@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A namespace of its own on the live graph, to start nodes in and to watch them from."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A stand-in for the few names of launch and launch_ros that our launch files use.
 
 The wheels carry no launch. This is not it: it resolves arguments, collects the processes with the

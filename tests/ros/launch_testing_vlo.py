@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The two launch files under the real launch: `python -m launch_testing.launch_test THIS_FILE`.
 
 tests/ros/test_launch.py runs it where launch_testing is installed; the ROS wheels have none.

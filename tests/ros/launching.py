@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Runs what a launch file comes to, as launch does: a process that ends is started again."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Subscribes to all that `vlo` says, reliably, in a process of its own that a test may stop.
 
     python -m tests.ros.listening_node /namespace

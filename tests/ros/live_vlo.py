@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node `vlo` in a process of its own, and cameras in others, as a test handles them."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Takes docs/images/web.png: the page beside the demo, after a while and a question.
 
 ./dev run python -m tests.ros.picture_of_web docs/images/web.png [SECONDS] [DEMO ARGUMENTS]

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera in a process of its own that publishes what its standard input says.
 
     python -m tests.ros.scripted_camera /namespace

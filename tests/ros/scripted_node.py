@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A node in a process of its own that talks like `vlo` and does as its standard input says.
 
     python tests/ros/scripted_node.py /namespace

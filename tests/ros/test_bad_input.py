@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Bad days: the node stays alive and says what happened, once and not per frame."""
 
 import shutil

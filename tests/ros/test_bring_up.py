@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The program `bring_up`: one node to active, or one line that says why not."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo chat` as a person uses it: in a terminal, beside a node in another process."""
 
 import contextlib

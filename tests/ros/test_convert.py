@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera messages of rclpy: the contract holds for cv_bridge and for rosbags-image alike."""
 
 import numpy as np

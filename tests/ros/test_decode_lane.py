@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Several cameras on one model: together what each says alone, in fewer forwards."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Mistakes planted on a live graph are seen from another process, as `vlo doctor` looks."""
 
 import dataclasses

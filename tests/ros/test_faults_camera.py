@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Bad days of cameras: a camera process, a node process and this one that watches; real DDS."""
 
 import re

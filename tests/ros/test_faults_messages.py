@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A fuzzer: a live node is sent hundreds of messages that no camera and no person would send."""
 
 import array

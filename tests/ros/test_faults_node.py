@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Bad days of the node itself: no memory, a crowd that asks, a listener that stops; real DDS."""
 
 import os

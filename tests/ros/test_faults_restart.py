@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node is killed in the middle of a sentence, and launch starts it again; real DDS."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Requests to forget a stream: none is lost, whoever waits is told."""
 
 import threading

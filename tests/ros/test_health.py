@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What failed is said as STATE_FAILED, with the reason, and there is a way back."""
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Images that wait for the encoder: what is held, taken and left out when stamps go back."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Manners on a robot: ask action, overlay, diagnostics, QoS, simulated time, live settings."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """docs/node.md and the README tell parameters, topics, services and actions as they are."""
 
 import contextlib

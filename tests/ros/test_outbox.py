@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Wishes wait for their listener, in order, for a while, and not without number."""
 
 from vlo_ros.ros.person.outbox import CAPACITY, Outbox

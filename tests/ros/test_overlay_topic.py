@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """~/overlay: what the pictures carry, and for how long."""
 
 from sensor_msgs.msg import Image

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Parameters come from the dataclasses; what is refused says why."""
 
 import dataclasses

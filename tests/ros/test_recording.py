@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Two processes and a bag: what the node says on topics is what `vlo replay` says of the bag."""
 
 import cv2

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """security/vlo.policy.xml names what the running programs have on the graph, no more, no less."""
 
 import os

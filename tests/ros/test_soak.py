@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The soak of bench/node_soak.py, short: nothing grows, and a leak would be seen."""
 
 import math

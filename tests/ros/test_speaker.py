@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The speaker says what it hears on the topics, and falls silent when it is told to."""
 
 import shutil

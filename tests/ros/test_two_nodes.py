@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Two nodes and two cameras at once on one machine: nobody hears what is another's."""
 
 import contextlib

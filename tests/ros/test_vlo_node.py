@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node on a live graph: what goes in on topics, what comes out, and in which states."""
 
 import weakref

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The page's server gives out three files, and only to whom they are meant for."""
 
 import base64

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The CI-size run, from rendering to the scores of a seeing model and its blind twin.
 
 python -m tests.training.ci_size --seeds 1 2 3 --output scores.json

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Kills a program with SIGKILL at a moment of what it does to files; any such run can be repeated.
 
 A moment is the instant before a file below a folder is opened for writing, renamed or removed or

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a machine lacks is said in one line, before anything is loaded."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """From rendering to evaluation, CI size: what is said must come from the frames."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Conversations on disk become examples; the same key always the same one."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The three ways of scoring, on the golden model and toy scenes."""
 
 from __future__ import annotations

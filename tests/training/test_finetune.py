@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Training: interrupted equals uninterrupted, and what comes out is what the node loads."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The commands of docs/training.md, start to end, on the rendered world in Ego4D's layout."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The command that shows what is learned, on the parity fixtures."""
 
 from __future__ import annotations

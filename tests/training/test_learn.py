@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo learn` from bags to a model YAML, on a tiny model; what it learns is its own notes."""
 
 import csv

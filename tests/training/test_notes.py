@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Notes of people: read from csv and topics, placed on frames, told as conversations."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Recipes check themselves; those that ship load."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The four teacher-forced metrics are those of the official implementation."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a step has to compute, counted by hand for small models."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A toy data set: eight patterns in random features, each with its sentence."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The published data sets, built from their annotation files: one module per data set.
 
     samples = build('ego4d_narration_stream', root='.', split='train')

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Write a data set's samples as JSON: `python -m training.datasets NAME --root DIR --output F`."""
 
 from __future__ import annotations

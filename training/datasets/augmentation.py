@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One wrong or missing response in a conversation, so that the model looks at the frames.
 
 VideoLLM-online (CVPR 2024): a model that trains on its own kind of past text learns to continue

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Cutting a conversation to the longest stream that is trained."""
 
 from __future__ import annotations

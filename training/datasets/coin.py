@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the five COIN data sets share: annotations, categories, questions and accuracy."""
 
 from __future__ import annotations

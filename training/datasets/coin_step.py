@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """COIN step recognition: what is being done in this stretch of video?"""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """COIN task recognition: what is the whole video about?"""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Levenshtein distance: nearest text, and the area under it over growing horizons."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Dialogues about GoalStep videos: a user asks now and then, the assistant speaks when it can."""
 
 from __future__ import annotations

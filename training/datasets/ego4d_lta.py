@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Ego4D long-term anticipation: after eight actions, name the twenty that follow."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Ego4D narrations as a stream: after every frame silence, or what the annotator wrote there."""
 
 from __future__ import annotations

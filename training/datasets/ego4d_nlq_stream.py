@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Ego4D natural-language queries as a stream: say when what was asked for starts and ends."""
 
 from __future__ import annotations

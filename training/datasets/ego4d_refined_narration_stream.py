@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Ego4D narrations rewritten by a language model as speech to the wearer (`You pick a cup.`)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Annotated seconds to frames: the exact clock, and the official one in floating point.
 
 A position is a point of a video on the frame grid. The exact clock counts frames in integers; the

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where the published folder tree keeps annotations, and what features it has of each video."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Five fixed samples without a usable video: the model should say so, not invent one."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What every builder takes and gives: build options in, samples out."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which Ego4D videos train and which are held out."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Recordings to frame features: `python -m training.preprocess INPUTS... --output DIR`.
 
     find_jobs -> executor (this machine, Ray, Slurm) -> Encoder -> one feature file each -> index

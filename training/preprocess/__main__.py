@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Videos or bags to frame features: `python -m training.preprocess INPUTS... --output DIR`."""
 
 from __future__ import annotations

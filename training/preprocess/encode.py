@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One recording to one feature file, by the very code that a live stream runs."""
 
 # Shapes: N frames, F tokens per frame, V vision dim, S tower resolution.

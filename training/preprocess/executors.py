@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where recordings are encoded: on this machine, on a Ray cluster, or on Slurm. Same result."""
 
 from __future__ import annotations

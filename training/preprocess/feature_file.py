@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One recording's features on disk: written whole or not at all, told apart by their header.
 
 `UID.safetensors` holds `features`, bfloat16 (N, F, V) before the connector, and `stamps_ns`,

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a feature folder holds: the metadata file that builders read, and a report for people."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How far our letterbox is from the published preparation, in dB, on a video's own pictures.
 
     python -m training.preprocess.measure_letterbox VIDEO... [--size 384] [--fps 2]

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A stretch of an episode as a stream conversation: frames, narrations, questions and answers."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Writes episodes in the layout of Ego4D, so that the builders of the published data read them.
 
     python -m training.rendered_world.export --root DIR [--tower DIR] [--train 40] [--val 10]

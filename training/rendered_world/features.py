@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Frame features and conversations of many episodes, for training the language model.
 
     python -m training.rendered_world.features --tower DIR --output DIR --shards 64

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A pool of labelled pictures in shared memory that renderer processes keep refreshing.
 
 The trainer draws batches at its own pace; renderers rest while they are far enough ahead.

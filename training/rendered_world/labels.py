@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the renderer knows about one picture, as integers a vision tower can be trained on."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Makes the bundled model, from nothing to its scores, and goes on where it was stopped.
 
     python -m training.rendered_world.make --output DIR

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Episodes with things that no model has seen: what learning from own recordings is tried on."""
 
 from __future__ import annotations

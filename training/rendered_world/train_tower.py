@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Train the small vision tower on the rendered world.
 
     python -m training.rendered_world.train_tower config/training/rendered_world_tower.yaml

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Narrations and step lists to streaming dialogue, by any language model.
 
     prompts (YAML) -> requests -> Cache -> Engine (endpoint or transformers) -> parse -> filter

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Make dialogue: `python -m training.synthesis refine|livechat --root DIR ...`."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Any endpoint that speaks OpenAI's chat completions; `vllm serve MODEL` is one."""
 
 from __future__ import annotations

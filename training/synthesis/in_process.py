@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A language model in this process, for a machine without an endpoint."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Dialogues about a list of steps: a skeleton of times and speakers that a model fills in."""
 
 from __future__ import annotations

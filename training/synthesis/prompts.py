@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a language model is asked, read from YAML: wording, sampling, questions."""
 
 from __future__ import annotations

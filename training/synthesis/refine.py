@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Narrations rewritten as what one says to the wearer: `C cuts it.` becomes `You cut it.`."""
 
 from __future__ import annotations

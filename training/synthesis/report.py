@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What was made, in figures (JSON) and as a page with plots (HTML)."""
 
 from __future__ import annotations

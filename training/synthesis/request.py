@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One request to a language model, its answer, and where answers are kept."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo doctor`: looks for what keeps the node from working, and says what to do about it.
 
     facts.py      what is the case on this machine and on the graph; nothing is judged

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo doctor`: a table for people, JSON for programs, an exit status for scripts."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is the case on this machine and on the graph. Nothing is judged here.
 
 Whatever cannot be found out is None or '' in the facts; looking never raises.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Checks of the live graph: the camera's topic, type, QoS, rate and stamps; the node's state."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Checks of the machine: ROS, transport, memory, graphics, the model's files."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A rendered egocentric world whose annotations are exact. Knows nothing of ROS or torch.
 
 episode = Episode(seed=3, split='new')

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Writes an episode as a bag: pictures, and what is to be said about them."""
 
 from __future__ import annotations

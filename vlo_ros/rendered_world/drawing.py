@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Draws one moment of an episode at any size. OpenCV and numpy only."""
 
 from __future__ import annotations

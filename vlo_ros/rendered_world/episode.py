@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One episode: pictures, narrations, state, steps and questions at any time, from a seed."""
 
 from __future__ import annotations

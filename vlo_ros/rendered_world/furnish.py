@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Chooses the things of an episode and where they lie at the start."""
 
 from __future__ import annotations

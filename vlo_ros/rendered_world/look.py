@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What an episode looks like: tables, skin, sleeves, light, sensor, camera; drawn once by lot."""
 
 from __future__ import annotations

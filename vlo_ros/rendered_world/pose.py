@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where hands, things and the camera are at any moment of a segment. Knows nothing of pixels.
 
 View coordinates: x right, y down, both 0..1 over the picture before the camera moves.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Questions with one true answer at a moment, in a few fixed wordings."""
 
 from __future__ import annotations

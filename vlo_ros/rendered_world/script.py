@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The story of an episode as a growing list of segments. Knows nothing of pixels.
 
 Time is counted in ticks of 0.1 s. A segment is one movement of one hand (or a walk, or a pause);

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Outlines of things and hands as polygons, in a box of -1..1 (x right, y down)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Table textures and the four stations, drawn once per station at 256 px and then warped."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What exists in the rendered world and how it is put into words."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Writes the story: chooses goals, steps and movements, for as long as anyone asks for more."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The action ~/ask: one query, its growing response as feedback, its response as result."""
 
 from __future__ import annotations

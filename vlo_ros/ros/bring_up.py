@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The program `bring_up`: configures and activates a managed node once it is on the graph.
 
     ros2 run vlo_ros bring_up --node /robot/vlo

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node `camera`: publishes a recording, or the rendered world, as a camera would.
 
     ros2 run vlo_ros camera --ros-args -p source:=kitchen.mcap -r image:=/camera/image_raw

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One camera: from its messages to its responses. All cameras share one model.
 
 - receive lane: `ImageInput.on_image` looks at the stamp and keeps what frame_fps wants

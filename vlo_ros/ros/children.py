@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Programs started beside this one, and ended with it."""
 
 from __future__ import annotations

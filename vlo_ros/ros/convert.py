@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera messages in, camera messages out.
 
 Pixels are decoded by cv_bridge where it is importable and by rosbags-image elsewhere; the checks

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The main job on one screen: a camera, the node that watches it, and a transcript to type into.
 
 ./dev demo [--source kitchen.mcap] [--model config/models/X.yaml] [--seconds 20]

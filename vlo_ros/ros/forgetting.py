@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Forgetting a stream: asked for by any thread, done by the decode lane before anything else."""
 
 from __future__ import annotations

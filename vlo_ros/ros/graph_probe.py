@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Looks at the live graph for `vlo doctor`, in a process of its own, and prints facts as JSON.
 
     python -m vlo_ros.ros.graph_probe --image /camera/image_raw --node /vlo --seconds 2

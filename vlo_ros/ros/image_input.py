@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera's images on their way to the backlog: the receive lane and the encode lane."""
 
 from __future__ import annotations

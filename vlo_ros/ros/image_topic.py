@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera topics: their types, their name as image_transport users know it, who watches which."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera messages that are wanted, waiting for the encoder. Serialized: most are never read."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The decode lane's side of one camera: from its backlog to decisions and responses.
 
 The forwards that judging needs are left to `decode_lane.py`, which may join those of cameras:

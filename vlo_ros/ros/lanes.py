@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The executor threads of the node, and how to wake those that wait for work."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Lines typed on the terminal while something else is drawn on it. Never waits."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Settings that belong to the node: cameras, transport, queues, when its health is poor."""
 
 from __future__ import annotations

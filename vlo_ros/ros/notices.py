@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What happens again and again is said once, then counted."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """~/overlay: the judged frames with what was thought of them drawn in. Drawn while watched."""
 
 from __future__ import annotations

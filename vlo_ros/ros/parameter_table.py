@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters as the table of docs/node.md.
 
 Print it anew: python -m vlo_ros.ros.parameter_table

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters, declared from the dataclasses that the command line and training use.
 
     model             model YAML, or 'bundled'

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What one stream publishes: decisions, growing sentences, finished responses, refusals."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Publishers and subscriptions whose QoS can be given as parameters, `qos_overrides.TOPIC...`."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Queries to one stream: each is answered, or refused with a reason that its asker can read."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Once a second: ~/status of every stream, and /diagnostics of the node."""
 
 from __future__ import annotations

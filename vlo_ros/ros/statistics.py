@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Counters, rates and latencies of one stream, over bounded windows."""
 
 from __future__ import annotations

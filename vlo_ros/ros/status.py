@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The health of one stream: its status message, and what diagnostics make of it."""
 
 from __future__ import annotations

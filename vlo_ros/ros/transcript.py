@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a person sees of a stream: a transcript that scrolls, and below it what goes on now."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Compares what is said about the rendered world with what is so."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The managed node `vlo`: watches cameras, and speaks when there is something to say.
 
     image -> ImageInput.on_image          receive lane   keeps what frame_fps wants

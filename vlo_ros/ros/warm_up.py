@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Two frames and a word before the node says that it is ready: the first forward is slow."""
 
 from __future__ import annotations

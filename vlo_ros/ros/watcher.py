@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Brings `vlo` up, asks it things and hears how it does: for measurements over hours."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Recordings as frames: a bag, a video, images, an array, or the rendered world.
 
     source = open_source('kitchen.mcap', topic=None)

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A rosbag2: folder, .mcap or .db3, read without ROS.
 
 A recording whose recorder was killed has no index; it is then read front to back (bag_remains.py),

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is left of a bag that was cut off: its messages, front to back, without its index.
 
 Recorders write the index last. Without it MCAP is still a chain of records, and SQLite still a

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A folder of images in natural order of their names."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """An array of frames: `.npz` with `frames`, uint8 RGB (N, 3, H, W)."""
 
 from __future__ import annotations

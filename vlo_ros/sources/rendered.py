@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The rendered world as a recording: endless, the same for the same seed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A video file, decoded with FFmpeg (PyAV)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """eSpeak NG out of the package espeakng-loader, as a program: text on stdin, a WAV file out.
 
     echo 'Hello' | python -m vlo_ros.speech.espeak_child en 170 hello.wav

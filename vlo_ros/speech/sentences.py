@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Takes whole sentences out of a text that grows."""
 
 from __future__ import annotations

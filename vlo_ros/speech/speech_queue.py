@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What to say next. A voice is slower than a model: what is late is left out, the newest is said.
 
 A response that was begun is said to its end. Of those that wait, an answer comes before a remark,

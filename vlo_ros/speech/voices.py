@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Voices: programs that turn text on their standard input into a WAV file.
 
 Each runs in a process of its own, so that GPL voices (eSpeak NG, Piper) stay separate programs,

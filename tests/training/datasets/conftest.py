@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The recorded annotation tree and the samples the official builders made of it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 from training.datasets.clipping import clip_frames
 from training.datasets.sample import assistant, stream, teaches, user
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 import pytest
 
 from training.datasets import DatasetError, build

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m training.datasets`, as a person or a program calls it."""
 
 import json

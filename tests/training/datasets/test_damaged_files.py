@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Whatever is wrong with an annotation file is one DatasetError that names file and key."""
 
 import copy

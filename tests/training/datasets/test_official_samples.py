@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """With the official bugs kept, every builder gives what the official one gave."""
 
 import random

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every sample of every data set is a conversation that the template accepts."""
 
 import copy

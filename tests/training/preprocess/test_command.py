@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The command: kill -9 in the middle of writing, a second run beside it, only an index."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Each executor does the same work: spawned processes, a Ray cluster, submitit."""
 
 import importlib.util

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Our letterbox against FFmpeg's own filters, in shape and in decibels."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A stretch of an episode becomes the conversation that a true colleague would have."""
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The commands that make the bundled model are the ones that exist, in an order that works."""
 
 from __future__ import annotations

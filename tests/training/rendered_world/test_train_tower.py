@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The tower trains, can be stopped, goes on, and is read as an ordinary transformers folder."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A real HTTP server on 127.0.0.1 that answers like a chat endpoint, faults included."""
 
 import json

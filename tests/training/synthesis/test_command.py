@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The commands against a real server: files in the published layout, also after kill -9."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The fallback without an endpoint, on a tiny model whose words mean nothing."""
 
 from pathlib import Path

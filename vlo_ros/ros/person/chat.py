@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo chat`: a transcript of a running node, to type questions into. Works over topics alone.
 
     vlo chat                        # the node /vlo

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo latency --live`: percentiles of the running node, while it runs."""
 
 from __future__ import annotations

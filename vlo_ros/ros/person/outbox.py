@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a person wants of a node, held until the node is there to hear it.
 
 Two programs on a graph need a moment to find each other; what is published before that is lost.

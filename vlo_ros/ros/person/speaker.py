@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The node `speaker`: says aloud what a node `vlo` responds, sentence by sentence as it streams.
 
     vlo speak                                   # of the node /vlo

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One stream of a node `vlo` as seen from another program: hears it, asks it, resets it."""
 
 from __future__ import annotations

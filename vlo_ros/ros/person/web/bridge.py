@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Between the graph and the page: messages become plain events, wishes become messages.
 
 rclpy runs on a thread of its own; `on_event` is called there.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vlo web`: the page beside the running node, at http://127.0.0.1:8150 by default."""
 
 from __future__ import annotations

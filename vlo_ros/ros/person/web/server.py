@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The page's server. What it serves: three files by name, one socket, one picture, one upload.
 
 Who may see it: this machine, unless a password is set. A browser that was led here by another site

@@ -1,3 +1,5 @@
+# Copyright 2026 the vlo_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A video that a person uploads, judged by `vlo replay` in a process of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+/* Copyright 2026 the vlo_ros authors */
+/* SPDX-License-Identifier: Apache-2.0 */
 // The page: one socket in both directions, one picture, two plots. Text is only ever set as text.
 'use strict';
 const $ = (id) => document.getElementById(id);
