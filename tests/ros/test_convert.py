@@ -12,6 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vlo_ros.errors import SourceError
 from vlo_ros.image_message import ENCODINGS, to_rgb
+from vlo_ros.message_header import peek_header
 from vlo_ros.ros import convert
 
 pytestmark = pytest.mark.ros
@@ -39,10 +40,10 @@ def test_jpeg_comes_back_close():
     assert np.abs(seen.astype(int) - rgb).max() < 8
 
 
-@pytest.mark.parametrize('encoding', ENCODINGS)
+@pytest.mark.skipif(convert.CvBridge is None, reason='cv_bridge is not installed')
+@pytest.mark.parametrize('encoding', [name for name in ENCODINGS if name != 'rgb8'])
 @pytest.mark.parametrize('padding', [0, 6])
-def test_the_decoder_that_is_present_keeps_the_contract(encoding, padding):
-    """Whichever of cv_bridge and rosbags-image decodes, the pixels are those of rosbags-image."""
+def test_cv_bridge_decodes_to_the_pixels_of_rosbags_image(encoding, padding):
     width, height = 8, 6
     step = width * ENCODINGS[encoding] + padding
     data = np.random.default_rng(5).integers(0, 256, step * height, dtype=np.uint8)
@@ -71,15 +72,7 @@ def test_header_is_read_without_deserializing(stamp_ns, frame_id):
     message.header.stamp = convert.to_time(stamp_ns)
     message.header.frame_id = frame_id
     assert convert.to_ns(message.header.stamp) == stamp_ns
-    assert convert.peek_header(serialize_message(message)) == (stamp_ns, frame_id)
-
-
-@given(st.binary(max_size=64))
-def test_any_bytes_have_a_header_or_one_line(data):
-    try:
-        convert.peek_header(data)
-    except SourceError as error:
-        assert '\n' not in str(error)
+    assert peek_header(serialize_message(message)) == (stamp_ns, frame_id)
 
 
 def test_zero_stamp_is_zero():
