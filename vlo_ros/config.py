@@ -119,7 +119,8 @@ class ModelConfig(Checked):
     )
     quantization: str = setting(
         'none',
-        'weight-only quantization of the language model (needs torchao)',
+        'quantization of the language model (needs torchao): int8 and int4 round its weights, '
+        'float8 also what its layers are fed',
         choices=('none', 'int8', 'int4', 'float8'),
     )
     threads: int = setting(
