@@ -24,11 +24,11 @@ from vlo_ros.events import (
     NS_PER_S,
     Decision,
     FrameTokens,
+    Outcome,
     Query,
     Response,
     Trigger,
     Verdict,
-    seconds,
 )
 from vlo_ros.stream import Stream
 
@@ -81,40 +81,69 @@ def script_of(conversation: Sequence[Mapping[str, Any]], fps: float) -> Script:
     return Script(instruction, tuple(truth), tuple(questions))
 
 
+class Hearing:
+    """Asks a stream what a script asks, and keeps what it says and decides.
+
+    Args:
+        script: What is asked and expected.
+        fps: Frames per second.
+    """
+
+    def __init__(self, script: Script, fps: float) -> None:
+        self._script = script
+        self._fps = fps
+        self._questions = {frame: (asked, truth) for frame, asked, truth in script.questions}
+        self._said: list[Said] = []
+        self._heard: list[Said] = []
+        self._judged: list[Judged] = []
+        self._answers: list[Answer] = []
+
+    def ask(self, stream: Stream, frame: int, stamp_ns: int) -> None:
+        """Ask what is to be asked at a frame, counted from the script's first."""
+        if frame in self._questions:
+            refusal = stream.put_query(Query(stamp_ns, self._questions[frame][0]))
+            assert refusal is None, refusal
+
+    def take(self, outcome: Outcome, frame: int, finished_s: float) -> None:
+        """Keep an outcome of a frame; it was complete at `finished_s` of the script's time."""
+        due_s = frame / self._fps
+        if isinstance(outcome, Decision) and outcome.verdict is not Verdict.QUERY:
+            assert outcome.p_silence is not None
+            silent = outcome.verdict is Verdict.SILENT
+            self._judged.append(Judged(due_s, outcome.p_silence, silent))
+        elif isinstance(outcome, Response) and outcome.trigger is Trigger.PROACTIVE:
+            self._said.append(Said(due_s, outcome.text.strip()))
+            self._heard.append(Said(finished_s, outcome.text.strip()))
+        elif isinstance(outcome, Response):
+            asked, truth = self._questions[frame]
+            self._answers.append(Answer(due_s, asked, truth, outcome.text.strip()))
+
+    def all_of(self, num_frames: int) -> Heard:
+        """Everything, of a script so long."""
+        return Heard(
+            truth=self._script.truth,
+            said=tuple(self._said),
+            judged=tuple(self._judged),
+            answers=tuple(self._answers),
+            duration=num_frames / self._fps,
+            heard=tuple(self._heard),
+        )
+
+
 def run(model: VloModel, config: StreamConfig, scene: Scene) -> Heard:
     """Run one scene from a fresh stream."""
     fps = config.frame_fps
     script = script_of(scene.conversation, fps)
     stream = Stream(model, replace(config, instruction=script.instruction or config.instruction))
-    questions = {frame: (asked, truth) for frame, asked, truth in script.questions}
-    said, heard, judged, answers = [], [], [], []
+    hearing = Hearing(script, fps)
     busy_until = 0.0
     for index, tokens_FD in enumerate(scene.tokens_NFD):
         stamp_ns = round(index * NS_PER_S / fps)
-        if index in questions:
-            refusal = stream.put_query(Query(stamp_ns, questions[index][0]))
-            assert refusal is None, refusal
+        hearing.ask(stream, index, stamp_ns)
         started = time.perf_counter()
         begun = max(index / fps, busy_until) + scene.encode_s
         stream.put_frame(FrameTokens(stamp_ns, index, tokens_FD))
         for outcome in stream.advance():
-            if isinstance(outcome, Decision) and outcome.verdict is not Verdict.QUERY:
-                assert outcome.p_silence is not None
-                silent = outcome.verdict is Verdict.SILENT
-                judged.append(Judged(seconds(outcome.stamp_ns), outcome.p_silence, silent))
-            elif isinstance(outcome, Response) and outcome.trigger is Trigger.PROACTIVE:
-                finished = begun + time.perf_counter() - started
-                said.append(Said(seconds(outcome.stamp_ns), outcome.text.strip()))
-                heard.append(Said(finished, outcome.text.strip()))
-            elif isinstance(outcome, Response):
-                asked, truth = questions[index]
-                answers.append(Answer(index / fps, asked, truth, outcome.text.strip()))
+            hearing.take(outcome, index, begun + time.perf_counter() - started)
         busy_until = begun + time.perf_counter() - started
-    return Heard(
-        truth=script.truth,
-        said=tuple(said),
-        judged=tuple(judged),
-        answers=tuple(answers),
-        duration=len(scene.tokens_NFD) / fps,
-        heard=tuple(heard),
-    )
+    return hearing.all_of(len(scene.tokens_NFD))

@@ -1,8 +1,6 @@
 # Copyright 2026 the vlo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The soak of bench/node_soak.py, short: nothing grows, and a leak would be seen."""
-
-import math
+"""Three minutes of bench/node_soak.py: nothing grows, and a leak would be seen."""
 
 import pytest
 
@@ -10,10 +8,10 @@ from bench.node_soak import Bounds, Plan, Soak, run, trend
 from tests.ros.live_vlo import python_path
 
 FPS = 5.0  # a busy machine keeps up with it
-SECONDS, SETTLE_S, SETTLE_JUDGED = 30.0, 25.0, 160
+SECONDS, SETTLE_S, SETTLE_JUDGED = 145.0, 25.0, 160
 # Allocators still warm up; what is lost with every image or every forward is far more than that.
-# rclpy starts threads of its pool when it needs them. A slow machine falls behind the camera.
-BOUNDS = Bounds(rss_mb=15.0, threads=2.0, latency_s=math.inf)
+# rclpy starts threads of its pool when it needs them.
+BOUNDS = Bounds(rss_mb=15.0, threads=2.0, latency_s=1.0)
 LEAK_BYTES = 200_000  # of every forward, five a second and more
 
 
