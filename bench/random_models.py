@@ -106,7 +106,7 @@ def make_model(llama: LlamaForCausalLM, siglip: SiglipVisionConfig = SIGLIP_TINY
 
 def make_template() -> Template:
     """The conversation format with the test models' tokenizer; ids fit every vocabulary here."""
-    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER, trust_remote_code=False)
     return Template(tokenizer, family_of('llama'), FRAME_NUM_TOKENS, use_interval=True)
 
 

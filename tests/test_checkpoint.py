@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.live import GOLDEN
-from tests.tiny_models import make_model_folders
+from tests.tiny_models import PickleBomb, make_model_folders
 from vlo_ros import checkpoint
 from vlo_ros.checkpoint import load_model, local_folder, resolve_device, resolve_dtype
 from vlo_ros.config import ModelConfig
@@ -111,14 +111,9 @@ def test_a_pickle_of_weights_is_never_read(folders):
     for setting in ('llm', 'vision'):
         folder = folders / setting
         (folder / 'model.safetensors').rename(folder / 'kept')
-        (folder / 'pytorch_model.bin').write_bytes(pickle.dumps(_Bomb()))
+        (folder / 'pytorch_model.bin').write_bytes(pickle.dumps(PickleBomb()))
         refuse(config_of(folders), rf'model\.{setting}')
         (folder / 'kept').rename(folder / 'model.safetensors')
-
-
-class _Bomb:
-    def __reduce__(self):
-        return (pytest.fail, ('a pickle was read',))
 
 
 def test_another_kind_of_model_is_refused_with_those_known(folders):
@@ -193,19 +188,6 @@ def test_a_hub_name_that_cannot_be_fetched_is_one_line(folders, monkeypatch, err
             config_of(folders, **{setting: 'org/name'}),
             rf"^model\.{setting}: 'org/name' is no folder here and cannot be fetched",
         )
-
-
-def test_a_hub_name_is_fetched_at_its_revision_and_without_pickles(folders, monkeypatch):
-    asked = []
-
-    def fetch(name, *, revision, allow_patterns):
-        asked.append((name, revision))
-        assert not any(pattern.endswith(('.bin', '.pt', '*')) for pattern in allow_patterns)
-        return str(folders / 'llm')
-
-    monkeypatch.setattr(checkpoint, 'snapshot_download', fetch)
-    load_model(config_of(folders, llm='org/name', llm_revision='abc'))
-    assert asked == [('org/name', 'abc')]
 
 
 def test_a_folder_is_never_looked_for_on_the_hub(folders, monkeypatch):

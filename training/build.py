@@ -136,7 +136,9 @@ def _scratch_tokenizer(
         train_tokenizer(corpus, recipe.scratch.vocab_size).save_pretrained(str(partial))
         _rename_first(partial, folder)
     try:
-        return AutoTokenizer.from_pretrained(str(folder), padding_side='left')
+        return AutoTokenizer.from_pretrained(
+            str(folder), padding_side='left', trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise CheckpointError(f'{folder}: no usable tokenizer: {error}') from error
 

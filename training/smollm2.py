@@ -44,14 +44,17 @@ def main(
     """Write SmolLM2-135M-Instruct as a transformers folder."""
     source = find_gguf()
     options = {'gguf_file': source.name}
-    read = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **options)
+    read = AutoModelForCausalLM.from_pretrained(
+        source.parent, dtype=torch.float32, trust_remote_code=False, **options
+    )
     # What was read from GGUF counts as quantized and cannot be saved; its numbers can.
     config = type(read.config).from_dict(read.config.to_dict())
     del config.quantization_config
     model = type(read)(config)
     model.load_state_dict(read.state_dict())
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(source.parent, **options).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, trust_remote_code=False, **options)
+    tokenizer.save_pretrained(folder)
 
 
 if __name__ == '__main__':

@@ -178,7 +178,9 @@ def load_base(
     )
     try:
         with _quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side='left')
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, padding_side='left', trust_remote_code=False
+            )
     except LOAD_ERRORS as error:
         raise CheckpointError(
             f'model.llm {folder}: no usable tokenizer: {one_line(error)}'
@@ -222,7 +224,8 @@ def read_config(setting: str, folder: Path) -> Any:
         raise CheckpointError(f'model.{setting} {folder}: config.json is missing')
     try:
         with _quiet_transformers():
-            return AutoConfig.from_pretrained(folder)
+            # Not given, it would ask on the terminal whether to run the folder's code.
+            return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except LOAD_ERRORS as error:
         raise CheckpointError(f'model.{setting} {folder}: {one_line(error)}') from error
 
@@ -262,7 +265,11 @@ def _from_pretrained(model_class: Any, setting: str, folder: Path, **options: An
     try:
         with _quiet_transformers():
             model, info = model_class.from_pretrained(
-                folder, use_safetensors=True, output_loading_info=True, **options
+                folder,
+                use_safetensors=True,
+                output_loading_info=True,
+                trust_remote_code=False,
+                **options,
             )
     except LOAD_ERRORS as error:
         raise CheckpointError(f'model.{setting} {folder}: {one_line(error)}') from error

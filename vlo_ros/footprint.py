@@ -128,7 +128,7 @@ def measure(config: VloConfig) -> Footprint:
     family_of(language_config.model_type)
     kind = tower_kind_of(vision_config.model_type)
     with torch.device('meta'):
-        language = AutoModelForCausalLM.from_config(language_config)
+        language = AutoModelForCausalLM.from_config(language_config, trust_remote_code=False)
         vision = kind.model_class(getattr(vision_config, 'vision_config', vision_config))
         use_patches = config.model.variant == 'live1+'
         tower = VisionTower(vision, kind, use_patches=use_patches)

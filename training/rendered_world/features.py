@@ -104,7 +104,11 @@ def make_shard(job: Job) -> list[dict[str, object]]:
 def open_tower(folder: Path) -> VisionTower:
     """The trained tower in bfloat16."""
     model = SiglipVisionModel.from_pretrained(
-        folder, dtype=torch.bfloat16, attn_implementation='eager'
+        folder,
+        dtype=torch.bfloat16,
+        attn_implementation='eager',
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     return VisionTower(model, TOWERS['siglip'], use_patches=True)
 

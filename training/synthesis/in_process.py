@@ -36,9 +36,14 @@ class InProcess:
         folder: Path = local_folder('llm', model, None)
         has_cuda = torch.cuda.is_available() and device != 'cpu'
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side='left')
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                folder, padding_side='left', trust_remote_code=False
+            )
             self._model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.bfloat16 if has_cuda else torch.float32
+                folder,
+                dtype=torch.bfloat16 if has_cuda else torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
             )
         except LOAD_ERRORS as error:
             raise CheckpointError(f'{folder}: {one_line(error)}') from error
