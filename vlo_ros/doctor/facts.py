@@ -200,7 +200,12 @@ def look_at_gpu() -> GpuFacts:
     names = tuple(line.strip() for line in listed.splitlines() if line.strip())
     _, banner = _run(['nvidia-smi'], 10.0)
     found = re.search(r'CUDA Version: *([\d.]+)', banner)
-    is_usable = torch.cuda.is_available()
+    is_usable, capability = torch.cuda.is_available(), ''
+    if is_usable:
+        try:
+            capability = 'sm_{}{}'.format(*torch.cuda.get_device_capability())
+        except RuntimeError:  # counted, and yet it cannot be opened
+            is_usable = False
     return GpuFacts(
         names=names if status == 0 else (),
         driver_cuda=found.group(1) if found else '',
@@ -208,7 +213,7 @@ def look_at_gpu() -> GpuFacts:
         torch_cuda=torch.version.cuda or '',
         is_usable=is_usable,
         architectures=tuple(torch.cuda.get_arch_list()) if is_usable else (),
-        capability='sm_{}{}'.format(*torch.cuda.get_device_capability()) if is_usable else '',
+        capability=capability,
         flash_attn=_flash_attn(),
     )
 
