@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The annotated copy holds all of the bag, and what the model made of it, for any bag tool."""
 
+import dataclasses
 import json
 import shutil
 import sqlite3
@@ -13,9 +14,9 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.rosbag2 import Reader, Writer
 
+from tests.annotated_bags import GOLDEN, PLUGINS, START, S, annotated, write_bag
 from vlo_ros import annotate
 from vlo_ros.annotate import judge, write_annotated
 from vlo_ros.checkpoint import load_model
@@ -23,63 +24,18 @@ from vlo_ros.config import load_config
 from vlo_ros.errors import SourceError
 from vlo_ros.events import Query
 from vlo_ros.message_definitions import RESPONSE, message_types
+from vlo_ros.overlay import CAPTION_S
 from vlo_ros.replay import replay
 from vlo_ros.sampling import Sampler
 from vlo_ros.sources.bag import BagRecording
 
 ROOT = Path(__file__).resolve().parents[1]
-GOLDEN = ROOT / 'tests' / 'golden' / 'live1plus'
-S = 1_000_000_000
-START = 1_700_000_000 * S
-TYPES = get_typestore(Stores.LATEST)
-PLUGINS = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 
 
 @pytest.fixture(scope='module')
 def setup():
     config = load_config(GOLDEN / 'model.yaml')
     return load_model(config.model), config.stream
-
-
-def time(stamp_ns):
-    sec, nanosec = divmod(stamp_ns, S)
-    return TYPES.types['builtin_interfaces/msg/Time'](sec=sec, nanosec=nanosec)
-
-
-def write_bag(path, storage='mcap', zero_stamps=False):
-    """40 images at 4 Hz, recorded 10 ms after capture, with text in between."""
-    frames = np.load(GOLDEN / 'frames.npz')['frames'][::3].transpose(0, 2, 3, 1)[:40]
-    image_type, text_type = 'sensor_msgs/msg/Image', 'std_msgs/msg/String'
-    with Writer(path, version=9, storage_plugin=PLUGINS[storage]) as writer:
-        images = writer.add_connection('/camera/image_raw', image_type, typestore=TYPES)
-        texts = writer.add_connection('/notes', text_type, typestore=TYPES)
-        for index, image in enumerate(frames):
-            stamp = START + index * S // 4
-            header = TYPES.types['std_msgs/msg/Header'](
-                stamp=time(0 if zero_stamps else stamp), frame_id='eye'
-            )
-            message = TYPES.types[image_type](
-                header=header,
-                height=image.shape[0],
-                width=image.shape[1],
-                encoding='rgb8',
-                is_bigendian=0,
-                step=image.shape[1] * 3,
-                data=np.ascontiguousarray(image).reshape(-1),
-            )
-            log_ns = stamp + S // 100
-            writer.write(images, log_ns, TYPES.serialize_cdr(message, image_type))
-            note = TYPES.types[text_type](data=f'note {index}')
-            writer.write(texts, log_ns + 1, TYPES.serialize_cdr(note, text_type))
-    return path
-
-
-def annotated(bag, output, setup, queries=(), **options):
-    recording = BagRecording(bag, None)
-    judgements = judge(recording, list(queries), *setup)
-    threshold = setup[1].silence_threshold
-    counts = write_annotated(bag, recording.topic, output, judgements, threshold, **options)
-    return judgements, counts
 
 
 def read(bag):
@@ -150,17 +106,38 @@ def test_the_definitions_are_inside(tmp_path, setup):
         assert 'MSG: std_msgs/Header' in connection.msgdef.data
 
 
+def test_an_answer_from_before_the_first_frame_stands_behind_it(tmp_path, setup):
+    bag = write_bag(tmp_path / 'bag')
+    queries = [Query(-S, 'What will I do?')]
+    judgements, counts = annotated(bag, tmp_path / 'out', setup, queries)
+    assert judgements[0].responses[0]['query'] == 'What will I do?'
+    response = read(tmp_path / 'out')['/vlo/response'][0][1]
+    assert response.query_id == 'What will I do?'
+    assert response.header.stamp.sec * S + response.header.stamp.nanosec == START
+    assert counts.responses == sum(len(judgement.responses) for judgement in judgements)
+
+
 def test_the_overlay_shows_the_caption_while_it_is_new(tmp_path, setup):
     bag = write_bag(tmp_path / 'bag')
-    judgements, _ = annotated(bag, tmp_path / 'out', setup)
-    first_said = next(i for i, judgement in enumerate(judgements) if judgement.responses)
-    pictures = [
-        cv2.imdecode(message.data, cv2.IMREAD_COLOR)
-        for _, message in read(tmp_path / 'out')['/vlo/overlay/compressed']
-    ]
-    height = pictures[0].shape[0]
-    dark = [picture[-height // 12 :].mean() for picture in pictures]
-    assert dark[first_said] < 90 < max(dark[:first_said] or [255])
+    recording = BagRecording(bag, None)
+    judgements = judge(recording, [], *setup)
+    said = next(judgement.responses for judgement in judgements if judgement.responses)
+    bottoms = []  # without a word, and with one at the fifth image
+    for name, responses in (('silent', []), ('speaks', said[:1])):
+        told = [
+            dataclasses.replace(judgement, responses=responses if number == 4 else [])
+            for number, judgement in enumerate(judgements)
+        ]
+        write_annotated(bag, recording.topic, tmp_path / name, told, 0.5)
+        pictures = [
+            cv2.imdecode(message.data, cv2.IMREAD_COLOR)
+            for _, message in read(tmp_path / name)['/vlo/overlay/compressed']
+        ]
+        bottoms.append([picture[-len(picture) // 3 :] for picture in pictures])
+    ages_s = [(judgement.stamp_ns - judgements[4].stamp_ns) / S for judgement in judgements]
+    assert ages_s[0] < 0 and ages_s[-1] > CAPTION_S
+    shown = [not np.array_equal(*pair) for pair in zip(*bottoms, strict=True)]
+    assert shown == [0 <= age_s <= CAPTION_S for age_s in ages_s]
 
 
 def test_images_without_stamps_are_annotated_by_the_time_of_recording(tmp_path, setup):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_annotate import GOLDEN, PLUGINS, write_bag
+from tests.annotated_bags import GOLDEN, PLUGINS, write_bag
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -4,10 +4,11 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 
-from vlo_ros.overlay import LEAST_WIDTH, MOST_HEIGHT, Overlay, draw_overlay
+from vlo_ros.overlay import Overlay, draw_overlay
 
 FULL = Overlay('You lift the cup.', 'What do I hold?', 0.5, 0.725, 0.1)
 
@@ -73,6 +74,37 @@ def test_what_is_not_known_is_left_out(value):
     assert np.array_equal(drawn, grey())
 
 
+def difference(one, other):
+    """Rows and columns in which two pictures differ."""
+    differs = (one != other).any(axis=2)
+    return np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+
+
+@pytest.mark.parametrize('p_silence', [None, 0.5])
+def test_the_latency_stands_above_the_bar(p_silence):
+    drawn = draw_overlay(grey(), Overlay(p_silence=p_silence, latency_s=0.25))
+    rows, _ = difference(drawn, draw_overlay(grey(), Overlay(p_silence=p_silence)))
+    assert (drawn[rows] > 240).all(axis=2).any()
+    assert rows.max() < 60
+
+
+@pytest.mark.parametrize(
+    ('latency_s', 'words'),
+    [(0.25, '250 ms'), (0.9994, '999 ms'), (1.0, '1.0 s'), (12.34, '12.3 s'), (-2.0, '-2.0 s')],
+)
+def test_the_latency_is_written_with_its_unit(monkeypatch, latency_s, words):
+    written, write = [], cv2.putText
+
+    def note(canvas, text, *arguments):
+        written.append(text)
+        return write(canvas, text, *arguments)
+
+    monkeypatch.setattr(cv2, 'putText', note)
+    draw_overlay(grey(), Overlay(latency_s=latency_s))
+    draw_overlay(grey(), Overlay(p_silence=0.5, latency_s=latency_s))
+    assert written == [words, f'silence 0.50   {words}']
+
+
 @pytest.mark.parametrize(
     'text', ['caf\u00e9', '\u4f60\u597d', '\U0001f600', 'a\tb\nc', '\x00\x1b[1m']
 )
@@ -80,10 +112,18 @@ def test_any_text_can_be_drawn(text):
     assert draw_overlay(grey(), Overlay(caption=text, query=text)).shape == (480, 640, 3)
 
 
-@pytest.mark.parametrize('size', [(1, 1), (96, 96), (7, 479), (2000, 3), (40, 3000)])
-def test_any_size_can_be_drawn_and_small_ones_are_enlarged_whole(size):
-    drawn = draw_overlay(grey(*size), FULL)
-    height, width = drawn.shape[:2]
-    assert width >= LEAST_WIDTH or height <= max(size[0], MOST_HEIGHT)
-    assert (height % size[0], width % size[1]) == (0, 0)
-    assert height // size[0] == width // size[1]
+@pytest.mark.parametrize(
+    ('height', 'width', 'factor'),
+    [
+        (1, 1, 480),
+        (96, 96, 5),
+        (7, 479, 2),
+        (300, 100, 3),  # not beyond MOST_HEIGHT
+        (2000, 3, 1),
+        (480, 640, 1),
+        (40, 3000, 1),
+    ],
+)
+def test_any_size_can_be_drawn_and_small_ones_are_enlarged_whole(height, width, factor):
+    drawn = draw_overlay(grey(height, width), FULL)
+    assert drawn.shape == (height * factor, width * factor, 3)

@@ -50,7 +50,7 @@ class Judgement:
     Attributes:
         stamp_ns: The frame's stamp.
         decision: Its `frame` event.
-        responses: The `response` events that followed it.
+        responses: The `response` events that followed it; at the first frame also those before it.
     """
 
     stamp_ns: int
@@ -87,13 +87,16 @@ def judge(
             yield frame
 
     judgements: list[Judgement] = []
+    early: list[ReplayEvent] = []  # asked before the first frame
     for event in replay(noted(), queries, model, config):
         on_event(event)
         if event['kind'] == 'frame':
             # Every frame is judged once, in order.
             judgements.append(Judgement(stamps[len(judgements)], event))
-        elif judgements:
-            judgements[-1].responses.append(event)
+        else:
+            (judgements[-1].responses if judgements else early).append(event)
+    if judgements:
+        judgements[0].responses[:0] = early
     return judgements
 
 
