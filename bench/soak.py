@@ -156,10 +156,8 @@ def ratios(hours: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             f'{name}_last_to_first_hour': last[name] / first[name]
             for name in ('rss_mb', 'p50_ms', 'p99_ms', *QUALITY_BOUNDS)
         },
-        'rss_mb_farthest_to_first_hour': _farthest(
-            [hour['rss_mb'] / first['rss_mb'] for hour in hours]
-        ),
-        'p99_ms_farthest_to_middle_hour': _farthest([hour['p99_ms'] / middle for hour in hours]),
+        'rss_mb_farthest_to_first_hour': _farthest(hours, 'rss_mb', first['rss_mb']),
+        'p99_ms_farthest_to_middle_hour': _farthest(hours, 'p99_ms', middle),
     }
 
 
@@ -177,9 +175,8 @@ def complaints(hours: Sequence[Mapping[str, Any]]) -> list[str]:
             found.append(f'{name}: {hour["dropped"]} frames dropped')
     for name, bound in QUALITY_BOUNDS.items():
         if last[name] < first[name] - bound:
-            found.append(
-                f'{name}: {last[name]:.3f} in the last hour, {first[name]:.3f} in the first'
-            )
+            went = f'{first[name]:.3f} in the first hour, {last[name]:.3f} in the last'
+            found.append(f'{name}: {went}')
     return found
 
 
