@@ -11,8 +11,14 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+
+from vlo_ros.errors import SourceError
+from vlo_ros.events import Frame
+from vlo_ros.sampling import Sampler
+from vlo_ros.sources import open_source
 
 TYPES = get_typestore(Stores.LATEST)
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -79,6 +85,16 @@ def cut(path: Path, share: float) -> Path:
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
     return path
+
+
+def frames_before_break(path: Path) -> tuple[list[Frame], str]:
+    """Read a damaged recording; return the frames before the damage and what is said of it."""
+    frames: list[Frame] = []
+    with pytest.raises(SourceError) as caught:
+        for frame in open_source(str(path)).frames(Sampler(10)):
+            frames.append(frame)
+    assert '\n' not in str(caught.value)
+    return frames, str(caught.value)
 
 
 def write_video(

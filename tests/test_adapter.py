@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from tests.live import GOLDEN
-from tests.tiny_models import SIZES, make_model_folders
+from tests.tiny_models import SIZES, PickleBomb, make_model_folders
 from vlo_ros.adapter import merge_adapter
 from vlo_ros.attention import Segment
 from vlo_ros.checkpoint import load_base, load_model
@@ -185,13 +185,8 @@ def test_a_pickle_is_never_read(adapter):
     folder, _ = adapter
     (folder / NAME).unlink()
     refuse(folder, f'{NAME} is missing$')
-    (folder / 'adapter_model.bin').write_bytes(pickle.dumps(_Bomb()))
+    (folder / 'adapter_model.bin').write_bytes(pickle.dumps(PickleBomb()))
     refuse(folder, 'adapter_model.bin is a pickle and is not read')
-
-
-class _Bomb:
-    def __reduce__(self):
-        return (pytest.fail, ('a pickle was read',))
 
 
 @pytest.mark.parametrize('content', ['', '{', '[]', '{}', '{"peft_type": "NONE"}'])

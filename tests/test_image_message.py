@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Camera messages to RGB: right pixels or one line that says what is wrong."""
 
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.image_messages import compressed, image
 from vlo_ros.errors import SourceError
 from vlo_ros.image_message import ALIASES, ENCODINGS, MAX_SIDE, to_rgb
 
@@ -23,27 +22,11 @@ TO_ENCODING = {
 }
 
 
-def image(data, width, height, encoding, step=None, is_bigendian=0):
-    return SimpleNamespace(
-        header=SimpleNamespace(),
-        height=height,
-        width=width,
-        encoding=encoding,
-        is_bigendian=is_bigendian,
-        step=width * ENCODINGS.get(encoding, 3) if step is None else step,
-        data=data,
-    )
-
-
 def padded(image_HWC, encoding, padding, fill=0xAA):
     height, width = image_HWC.shape[:2]
     rows = image_HWC.reshape(height, -1)
     rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=fill)
     return image(rows.tobytes(), width, height, encoding, rows.shape[1])
-
-
-def compressed(data, format='jpeg'):
-    return SimpleNamespace(header=SimpleNamespace(), format=format, data=data)
 
 
 def random_rgb(seed, width=8, height=6):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tests.test_image_message import compressed, image
+from tests.image_messages import compressed, image
 from vlo_ros.image_message import ENCODINGS, to_rgb
 
 # What cv_bridge makes of the names of OpenCV.

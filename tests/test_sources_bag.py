@@ -17,6 +17,7 @@ from tests.recordings import (
     STORAGES,
     TYPES,
     cut,
+    frames_before_break,
     png_image,
     raw_image,
     stamps,
@@ -37,16 +38,6 @@ def read(path: Path, fps: float = 10.0, topic: str | None = None) -> list[Frame]
 
 def values(frames: list[Frame]) -> list[int]:
     return [int(frame.image_HWC[0, 0, 0]) for frame in frames]
-
-
-def frames_before_break(path: Path) -> tuple[list[Frame], str]:
-    frames: list[Frame] = []
-    source = open_source(str(path)).frames(Sampler(10))
-    with pytest.raises(SourceError) as caught:
-        for frame in source:
-            frames.append(frame)
-    assert '\n' not in str(caught.value)
-    return frames, str(caught.value)
 
 
 @pytest.mark.parametrize('make', [raw_image, png_image])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.recordings import cut, write_video
+from tests.recordings import cut, frames_before_break, write_video
 from vlo_ros.errors import SourceError
 from vlo_ros.events import Frame
 from vlo_ros.sampling import Sampler
@@ -18,15 +18,6 @@ from vlo_ros.sources import open_source
 
 def read(path: Path, fps: float = 10.0) -> list[Frame]:
     return list(open_source(str(path)).frames(Sampler(fps)))
-
-
-def frames_before_break(path: Path) -> tuple[list[Frame], str]:
-    frames: list[Frame] = []
-    source = open_source(str(path)).frames(Sampler(10))
-    with pytest.raises(SourceError) as caught:
-        for frame in source:
-            frames.append(frame)
-    return frames, str(caught.value)
 
 
 @pytest.mark.parametrize('suffix', ['.mp4', '.mkv', '.avi'])

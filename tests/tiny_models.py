@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
@@ -191,3 +192,10 @@ def make_model_folders(root: Path, family: str = 'llama', tower: str = 'siglip')
         'vision': str(root / 'vision'),
         'connector': str(root / 'connector.safetensors'),
     }
+
+
+class PickleBomb:
+    """In place of a pickle of weights: the test fails that reads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ('a pickle was read',))

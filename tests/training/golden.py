@@ -16,14 +16,20 @@ from safetensors.torch import load_file
 from training.collate import Example
 from training.model import StreamModel
 from vlo_ros.adapter import attach_adapter
-from vlo_ros.checkpoint import load_base
-from vlo_ros.config import ModelConfig
+from vlo_ros.checkpoint import VloModel, load_base, load_model
+from vlo_ros.config import ModelConfig, load_config
 from vlo_ros.connector import make_connector
 from vlo_ros.language import family_of
 from vlo_ros.template import Template, turns_from
 
 GOLDEN = Path(__file__).parent.parent / 'golden'
 VARIANTS = {'live1plus': (10, True), 'live1': (1, False)}  # frame tokens, interval
+# Variant and name of every recorded conversation.
+CASES = [
+    (variant, one['name'])
+    for variant in VARIANTS
+    for one in json.loads((GOLDEN / variant / 'training.json').read_text())['conversations']
+]
 
 
 @dataclass(frozen=True)
@@ -57,3 +63,9 @@ def load_golden(variant: str) -> Golden:
     model = StreamModel(language, template.placeholder_id).eval()
     data = json.loads((folder / 'training.json').read_text())
     return Golden(folder, data, features, model, template)
+
+
+@functools.cache
+def load_live(variant: str) -> VloModel:
+    """The same model as a stream takes it."""
+    return load_model(load_config(GOLDEN / variant / 'model.yaml', device='cpu').model)

@@ -14,8 +14,7 @@ import torch
 from typer import Typer
 from typer.testing import CliRunner
 
-from tests.training.golden import GOLDEN, load_golden
-from tests.training.test_stream_evaluate import load_live
+from tests.training.golden import GOLDEN, load_golden, load_live
 from training.evaluate import evaluate, main, parse_range
 from training.free_running import Scene, run, script_of
 from training.report import write_csv, write_page

@@ -4,23 +4,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 import torch
 
 from bench.plain_head import PlainHead
-from tests.training.golden import GOLDEN, VARIANTS, Golden, load_golden
+from tests.training.golden import CASES, VARIANTS, Golden, load_golden
 from training.collate import collate, pack
 from training.cpu_attention import CPU_ATTENTION
 from vlo_ros.page import IGNORE
-
-CASES = [
-    (variant, one['name'])
-    for variant in VARIANTS
-    for one in json.loads((GOLDEN / variant / 'training.json').read_text())['conversations']
-]
 
 
 @pytest.fixture(params=list(VARIANTS))
@@ -29,7 +22,9 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.mark.parametrize(('variant', 'name'), CASES)
-def test_conversation_is_the_official_one(variant: str, name: str) -> None:
+def test_conversation_is_the_official_one(
+    variant: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     golden = load_golden(variant)
     expected = golden.conversation(name)
     example = golden.example(expected)
@@ -40,9 +35,8 @@ def test_conversation_is_the_official_one(variant: str, name: str) -> None:
     batch = collate([example], golden.template.eos_id)
     with torch.no_grad():
         loss = float(golden.model(**batch)['loss'])
-        golden.model.stream_loss_weight = 3.0
+        monkeypatch.setattr(golden.model, 'stream_loss_weight', 3.0)
         loss_3 = float(golden.model(**batch)['loss'])
-        golden.model.stream_loss_weight = 1.0
     assert loss == pytest.approx(expected['loss'], abs=1e-4)
     assert loss_3 == pytest.approx(expected['loss_stream_weight_3'], abs=1e-4)
 
@@ -77,17 +71,16 @@ def test_gradients(golden: Golden) -> None:
     assert norms == pytest.approx(expected['grad_norms'], rel=1e-3, abs=1e-6)
 
 
-def test_gathered_head_equals_plain_head(golden: Golden) -> None:
+def test_gathered_head_equals_plain_head(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only labelled positions through the head: the same loss and gradients."""
     members = golden.data['padded_batch']['members']
     batch = collate(
         [golden.example(golden.conversation(name)) for name in members], golden.template.eos_id
     )
-    golden.model.stream_loss_weight = 2.0
+    monkeypatch.setattr(golden.model, 'stream_loss_weight', 2.0)
     plain = PlainHead(golden.model.language, golden.model.placeholder_id, 2.0)
     losses = [model(**batch)['loss'] for model in (golden.model, plain)]
     found, expected = (gradients(golden, loss) for loss in losses)
-    golden.model.stream_loss_weight = 1.0
     values = [float(loss.detach()) for loss in losses]
     assert values[0] == pytest.approx(values[1], abs=1e-5)
     assert found.keys() == expected.keys()

@@ -4,24 +4,15 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 import torch
 
-from tests.training.golden import GOLDEN, VARIANTS, Golden, load_golden
-from tests.training.test_model import CASES
+from tests.training.golden import CASES, VARIANTS, Golden, load_golden, load_live
 from training.stream_evaluate import mean_score, split_turns, stream_evaluate
-from vlo_ros.checkpoint import VloModel, load_model
-from vlo_ros.config import load_config
+from vlo_ros.checkpoint import VloModel
 from vlo_ros.page import IGNORE
 
 METRICS = ('lm_ppl', 'frame_diff', 'fluency', 'lm_correctness')
-
-
-@functools.cache
-def load_live(variant: str) -> VloModel:
-    return load_model(load_config(GOLDEN / variant / 'model.yaml', device='cpu').model)
 
 
 def evaluate(golden: Golden, live: VloModel, name: str, *, official: bool):
