@@ -165,6 +165,7 @@ def play(
     stream = Stream(model.vlo, scenario.config)
     recorder = Recorder(stream, model.vlo.template)
     outcomes = list(_outcomes(stream, scenario, at_once))
+    assert recorder.num_forwards  # else nothing that is compared with it proves anything
     return outcomes, recorder, stream
 
 

@@ -34,11 +34,15 @@ def vlo(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def error_line(result: Result) -> str:
+def lines_of_failure(result: Result) -> list[str]:
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)  # anything else would be a traceback
-    lines = [line for line in result.stderr.splitlines() if 'a test model' not in line]
-    return lines[-1]
+    return [line for line in result.stderr.splitlines() if 'a test model' not in line]
+
+
+def error_line(result: Result) -> str:
+    (line,) = lines_of_failure(result)
+    return line
 
 
 def events_of(path: Path) -> list[dict[str, Any]]:
@@ -144,9 +148,10 @@ def test_a_damaged_bag_ends_with_one_line_and_what_was_decided(tmp_path: Path) -
     whole, part = tmp_path / 'whole.jsonl', tmp_path / 'part.jsonl'
     assert vlo('replay', bag, *MODEL, '--fps', 10, '-o', whole).exit_code == 0
     cut(storage_file(bag), 0.6)
-    said = error_line(vlo('replay', bag, *MODEL, '--fps', 10, '-o', part))
+    summary, said = lines_of_failure(vlo('replay', bag, *MODEL, '--fps', 10, '-o', part))
     decided = [event for event in events_of(part) if event['kind'] == 'frame']
     assert 30 < len(decided) < 100
+    assert summary.startswith(f'vlo: {len(decided)} frames, ')
     assert said.startswith(f'vlo: {bag}: damaged after')
     assert f'the {len(decided)} frames before it were judged' in said
     verdicts = [event['decision'] for event in events_of(whole) if event['kind'] == 'frame']

@@ -73,6 +73,7 @@ def check_template(model, stream, recorder, outcomes):
     """What was fed is the conversation that happened."""
     template = model.vlo.template
     wanted = rendered_ids(outcomes, turns_of(outcomes, stream.config, template), template)
+    assert recorder.num_forwards
     assert recorder.ids == wanted[: len(recorder.ids)]
 
 

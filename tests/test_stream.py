@@ -79,7 +79,7 @@ def test_live_settings_hold_from_the_next_frame(live1plus, stream):
         outcomes = list(stream.advance())
         verdicts += [o.verdict for o in outcomes if isinstance(o, Decision)]
         assert all(len(o.token_ids) <= number + 1 for o in outcomes if isinstance(o, Response))
-    assert verdicts[0] is verdicts[2] is Verdict.RESPOND
+    assert verdicts == [Verdict.RESPOND, Verdict.SILENT, Verdict.RESPOND]
 
 
 def test_a_live_setting_holds_within_a_sentence(live1plus, stream):

@@ -129,6 +129,8 @@ def test_images_as_messages_hold_them_are_taken(folder):
     read_only = np.frombuffer(buffer[: 40 * 96], dtype=np.uint8).reshape(40, 32, 3)
     padded = np.frombuffer(buffer, dtype=np.uint8).reshape(40, 100)[:, :96].reshape(40, 32, 3)
     square = np.frombuffer(buffer[: 32 * 96], dtype=np.uint8).reshape(32, 32, 3)
-    pixels = tower.load_pixels([read_only, padded, padded[::-1], square])
+    images = [read_only, padded, padded[::-1], square]
+    pixels = tower.load_pixels(images)
     assert pixels.shape == (4, 3, 32, 32)
+    assert torch.equal(pixels, tower.load_pixels([image.copy() for image in images]))
     assert torch.equal(pixels[3], torch.from_numpy(square.copy()).permute(2, 0, 1))

@@ -28,6 +28,8 @@ def test_a_clip_too_short_for_a_window_is_left_out(root, files, tree):
 def test_times_past_the_video_go_to_its_last_frame(files, tree):
     for clip in files[FILE]['clips']:
         clip['clip_parent_start_sec'] = 1000.0
-    for sample in build('ego4d_lta', tree(files)):
+    samples = build('ego4d_lta', tree(files))
+    assert samples
+    for sample in samples:
         assert sample.conversation[1]['num_frames'] == 1
         assert sample.conversation[0]['content'].startswith('After 1 video frames, ')

@@ -29,7 +29,9 @@ def test_every_sample_renders(tree, files, template, name, augmentation):
         video['split'] = 'test'
     root = tree(files | {f'{ANNOTATIONS}/nlq_test.json': nlq_test})
     for split in DATASETS[name].splits:
-        for seed, sample in enumerate(build(name, root, split)):
+        samples = build(name, root, split)
+        assert samples
+        for seed, sample in enumerate(samples):
             conversation, ranges = sample.load(
                 random.Random(seed), max_num_frames=120, augmentation=augmentation
             )

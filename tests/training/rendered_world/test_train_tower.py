@@ -15,6 +15,7 @@ from training.rendered_world.frame_pool import FramePool, PoolSettings, render_w
 from training.rendered_world.tower import TowerShape, TowerWithHeads, accuracies, normalise
 from training.rendered_world.train_tower import TowerTraining, rate_at, train
 
+RECIPE = Path(__file__).parents[3] / 'config' / 'training' / 'rendered_world_tower.yaml'
 SHAPE = TowerShape(48, 16, 32, 1, 1)
 
 
@@ -62,7 +63,7 @@ def test_a_misspelt_setting_is_named(tmp_path):
 
 
 def test_the_shipped_recipe_loads():
-    assert TowerTraining.load(Path('config/training/rendered_world_tower.yaml')).shape.grid == 6
+    assert TowerTraining.load(RECIPE).shape.grid == 6
 
 
 def test_the_learning_rate_rises_stays_and_falls(config):

@@ -93,7 +93,9 @@ def test_a_slow_answer_is_given_up_and_asked_again(ask, server):
     server.fault = lambda body, count: 'hang' if body['seed'] == 1 and count == 0 else None
     answers, counts = ask(requests(), timeout_s=3.0)
     assert all(answer.text for answer in answers)
-    assert counts == {'asked': 6, 'timeout': 1}
+    # On a machine that stands still, others may be given up as well.
+    assert counts['asked'] == 6 and counts['timeout'] >= 1
+    assert sum(body['seed'] == 1 for body in server.bodies) >= 2
 
 
 def test_what_is_never_answered_is_told_and_asked_in_the_next_run(ask, server):
