@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.golden_scenarios import (
     VARIANTS,
@@ -193,7 +194,19 @@ def test_reads_no_more_than_a_batch_ahead() -> None:
     for _ in range(100):
         next(events)
     events.close()
-    assert num_read <= 100 + 3 * FRAMES_PER_BATCH
+    assert num_read <= 100 + 2 * FRAMES_PER_BATCH
+
+
+def test_the_caller_computes_with_the_threads_of_the_model() -> None:
+    model = load_tiny('live1plus')
+    two = dataclasses.replace(model, config=dataclasses.replace(model.config, threads=2))
+    before = torch.get_num_threads()
+    try:
+        for given, expected in ((model, before), (two, 2), (model, 2)):
+            next(replay(frames_of(number=1), [], given, StreamConfig()))
+            assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_nothing_to_judge() -> None:

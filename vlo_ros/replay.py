@@ -2,29 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording in, every decision and response out: the same from run to run, at full speed.
 
-    reader thread:  frames -> letterboxed pixels      one batch ahead
-    caller:         encode the batch -> Stream.advance -> events
+    reader thread:   frames -> letterboxed pixels        one batch ahead of the encoder
+    encoder thread:  pixels -> frame tokens              one batch ahead of the caller
+    caller:          Stream.advance -> events
 
+On the CPU the caller encodes as well: sharing the cores with an encoder of its own brings nothing
+(docs/replay.md).
 The batches, and with them every result, depend on the recording alone and not on timing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
 from vlo_ros.checkpoint import VloModel
 from vlo_ros.config import StreamConfig
-from vlo_ros.errors import SourceError, VloError
+from vlo_ros.errors import SourceError
 from vlo_ros.events import (
     NS_PER_S,
     Decision,
@@ -37,46 +41,54 @@ from vlo_ros.events import (
     seconds,
 )
 from vlo_ros.stream import Stream
+from vlo_ros.threads import use_threads
 
 FRAMES_PER_BATCH = 32
 MAX_QUERIES = 10_000
 
+T = TypeVar('T')
 ReplayEvent: TypeAlias = dict[str, Any]
+Batches: TypeAlias = Generator[list[T], None, None]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class _Batch:
-    """Frames read together, and what stopped the reading."""
+@dataclass(frozen=True)
+class _Loaded:
+    """A frame whose pixels are as the vision tower takes them."""
 
-    frames: list[tuple[int, int]] = field(default_factory=list)  # stamp_ns, index
-    pixels: list[torch.Tensor] = field(default_factory=list)  # uint8 (1, 3, S, S) each
-    error: VloError | None = None
+    stamp_ns: int
+    index: int
+    pixels_1CSS: torch.Tensor
 
 
 def replay(
     frames: Iterable[Frame], queries: Sequence[Query], model: VloModel, config: StreamConfig
-) -> Iterator[ReplayEvent]:
+) -> Generator[ReplayEvent, None, None]:
     """Judge every frame, answer every query.
+
+    Closed early it waits for the batches under way; no thread is left.
 
     Args:
         frames: Wanted frames in order. An index of 0 behind others means that time went back; the
             stream then starts anew.
         queries: Their stamps count from the first frame. Those behind the last frame are answered
             at the end (protocol 'official': never, as in the published loop).
-        model: The weights.
+        model: The weights. The calling thread computes with `model.threads` from then on, all of
+            them; 0 leaves it those it has.
         config: Settings of the stream.
 
     Yields:
         What one line of the output says; times are seconds from the first frame.
 
     Raises:
-        SourceError: A query is refused; or the recording cannot be read any further, raised when
-            all before it has been yielded.
+        SourceError: A query is refused.
+        Exception: What `frames` raised, when all before it has been yielded.
     """
     if len(queries) > MAX_QUERIES:
         raise SourceError(f'{len(queries)} queries, at most {MAX_QUERIES} are accepted')
+    if model.config.threads:
+        use_threads(model.config.threads)
     stream = Stream(
         model,
         dataclasses.replace(
@@ -89,23 +101,22 @@ def replay(
     if config.protocol != 'official':
         in_order.sort(key=lambda query: query.stamp_ns)
     start_ns: int | None = None
-    for batch in _read_ahead(iter(frames), model):
-        for frame in _encode(batch, model):
-            if start_ns is None:
-                start_ns = frame.stamp_ns
-                _ask(stream, in_order, start_ns)
-            elif frame.index == 0:
-                yield from _lines(stream.advance(), start_ns)
-                at_s = seconds(frame.stamp_ns - start_ns)
-                logger.warning('stamps went back to %.1f s: the stream starts anew', at_s)
-                waiting = in_order[len(in_order) - stream.backlog_queries :]
-                stream.reset()
-                _ask(stream, waiting, start_ns)
-            stream.put_frame(frame)
-        if start_ns is not None:
+    with contextlib.closing(_encoded(frames, model)) as batches:
+        for batch in batches:
+            for frame in batch:
+                if start_ns is None:
+                    start_ns = frame.stamp_ns
+                    _ask(stream, in_order, start_ns)
+                elif frame.index == 0:
+                    yield from _lines(stream.advance(), start_ns)
+                    at_s = seconds(frame.stamp_ns - start_ns)
+                    logger.warning('stamps went back to %.1f s: the stream starts anew', at_s)
+                    waiting = in_order[len(in_order) - stream.backlog_queries :]
+                    stream.reset()
+                    _ask(stream, waiting, start_ns)
+                stream.put_frame(frame)
+            assert start_ns is not None
             yield from _lines(stream.advance(), start_ns)
-        if batch.error is not None:
-            raise batch.error
     if start_ns is None:
         raise SourceError('the recording has no frames')
     if config.protocol != 'official':
@@ -171,44 +182,55 @@ def _ask(stream: Stream, queries: Sequence[Query], start_ns: int) -> None:
             raise SourceError(f'{where}: {refusal}')
 
 
-def _read_ahead(frames: Iterator[Frame], model: VloModel) -> Iterator[_Batch]:
-    """Yield batches while the next one is being read."""
-    with ThreadPoolExecutor(1, 'replay-reader') as reader:
-        coming = reader.submit(_read_batch, frames, model)
-        while True:
-            batch = coming.result()
-            is_last = batch.error is not None or len(batch.frames) < FRAMES_PER_BATCH
-            if not is_last:
-                coming = reader.submit(_read_batch, frames, model)
-            yield batch
-            if is_last:
-                return
+def _encoded(frames: Iterable[Frame], model: VloModel) -> Batches[FrameTokens]:
+    """Batches of encoded frames; the next ones are made while the caller judges this one."""
+    encoded = _encode(_ahead(_load(frames, model), 'replay-reader'), model)
+    return _ahead(encoded, 'replay-encoder') if _encodes_ahead(model) else encoded
 
 
-def _read_batch(frames: Iterator[Frame], model: VloModel) -> _Batch:
-    batch = _Batch()
-    while len(batch.frames) < FRAMES_PER_BATCH:
+def _encodes_ahead(model: VloModel) -> bool:
+    return model.device.type == 'cuda'
+
+
+def _load(frames: Iterable[Frame], model: VloModel) -> Batches[_Loaded]:
+    """Batches of frames, each letterboxed at once: raw images may be large."""
+    batch: list[_Loaded] = []
+    failure: Exception | None = None
+    try:
+        for frame in frames:
+            pixels_1CSS = model.tower.load_pixels([frame.image_HWC])
+            batch.append(_Loaded(frame.stamp_ns, frame.index, pixels_1CSS))
+            if len(batch) == FRAMES_PER_BATCH:
+                yield batch
+                batch = []
+    except Exception as error:  # of any kind; it must not overtake the frames before it
+        failure = error
+    if batch:
+        yield batch
+    if failure is not None:
+        raise failure
+
+
+def _encode(batches: Batches[_Loaded], model: VloModel) -> Batches[FrameTokens]:
+    with contextlib.closing(batches):
+        for batch in batches:
+            pixels_NCSS = torch.cat([frame.pixels_1CSS for frame in batch])
+            yield [
+                FrameTokens(frame.stamp_ns, frame.index, tokens_FD)
+                for frame, tokens_FD in zip(batch, model.encode_pixels(pixels_NCSS), strict=True)
+            ]
+
+
+def _ahead(batches: Batches[T], thread: str) -> Batches[T]:
+    """The same batches, each made on a thread of its own while the one before it is in use."""
+    with ThreadPoolExecutor(1, thread) as maker:
         try:
-            frame = next(frames, None)
-        except VloError as error:
-            batch.error = error
-            break
-        if frame is None:
-            break
-        # Letterboxed at once: raw images may be large.
-        batch.pixels.append(model.tower.load_pixels([frame.image_HWC]))
-        batch.frames.append((frame.stamp_ns, frame.index))
-    return batch
-
-
-def _encode(batch: _Batch, model: VloModel) -> list[FrameTokens]:
-    if not batch.frames:
-        return []
-    tokens_NFD = model.encode_pixels(torch.cat(batch.pixels))
-    return [
-        FrameTokens(stamp_ns, index, tokens_FD)
-        for (stamp_ns, index), tokens_FD in zip(batch.frames, tokens_NFD, strict=True)
-    ]
+            coming = maker.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = maker.submit(next, batches, None)
+                yield batch
+        finally:
+            maker.submit(batches.close)  # behind the batch under way
 
 
 def _lines(outcomes: Iterable[Outcome], start_ns: int) -> Iterator[ReplayEvent]:

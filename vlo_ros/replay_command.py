@@ -66,8 +66,12 @@ def run_replay(
         if duration_s is not None:
             frames = first_seconds(frames, duration_s)
         report = stack.enter_context(_Report(file, duration_s or recording.duration_s))
+        # Closed before a person who interrupts is told so: no thread works on behind their back.
+        events = stack.enter_context(
+            contextlib.closing(replay(frames, queries, model, config.stream))
+        )
         try:
-            for event in replay(frames, queries, model, config.stream):
+            for event in events:
                 report.take(event)
         except torch.OutOfMemoryError as error:
             raise VloError(
