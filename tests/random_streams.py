@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import random
 from dataclasses import dataclass
@@ -17,7 +18,16 @@ from vlo_ros.attention import ATTENTION
 from vlo_ros.checkpoint import VloModel
 from vlo_ros.config import ModelConfig, StreamConfig
 from vlo_ros.connector import make_connector
-from vlo_ros.events import NS_PER_S, Decision, FrameTokens, Outcome, Query, Response
+from vlo_ros.events import (
+    NS_PER_S,
+    Decision,
+    Event,
+    FrameTokens,
+    Outcome,
+    Partial,
+    Query,
+    Response,
+)
 from vlo_ros.language import family_of
 from vlo_ros.language_model import LanguageModel
 from vlo_ros.stream import Stream
@@ -27,6 +37,8 @@ HIDDEN = 32
 POSITIONS = 2048
 QUESTIONS = ('what is that?', 'Where did I leave the cup, and why?', 'narrate', 'x')
 SPEAKING_RATES = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
+# By tokens of a frame: windows that fill soon, and frames enough to fill them.
+EVICTING = {10: ((180, 210, 260), (12, 32)), 1: ((115, 130, 150), (20, 50))}
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,9 @@ def tiny_model(variant: str, device: str = 'cpu', dtype: torch.dtype = torch.flo
     use_interval = variant == 'live1+'
     tokenizer = AutoTokenizer.from_pretrained(GOLDEN / 'live1plus' / 'llm')
     template = Template(tokenizer, family_of('llama'), 10 if use_interval else 1, use_interval)
-    engine, plain = (_llama(len(tokenizer), template).to(device, dtype) for _ in range(2))
+    engine, plain = (_llama(len(tokenizer), template).to(device) for _ in range(2))
+    for parameter in (*engine.parameters(), *plain.parameters()):
+        parameter.data = parameter.data.to(dtype)  # rotary frequencies stay as they are
     plain.config._attn_implementation = 'sdpa'
     head_KD = plain.lm_head.weight.clone()
     if device == 'cpu':
@@ -86,12 +100,22 @@ def _llama(num_ids: int, template: Template) -> LlamaForCausalLM:
     return model
 
 
-def random_stream(seed: int, model: TinyModel, **changes: object) -> RandomStream:
-    """Frames that speak at a random rate, queries before, at and between them."""
+def random_stream(
+    seed: int, model: TinyModel, *, evicting: bool = False, **changes: object
+) -> RandomStream:
+    """Frames that speak at a random rate, queries before, at and between them.
+
+    `evicting` takes a window that most such streams fill, and never one frame at a time.
+    """
     chance = random.Random(seed)
     generator = torch.Generator().manual_seed(seed)
     template = model.vlo.template
     num_frames = chance.choice((1, 2, 9, 17, 33, chance.randrange(1, 60)))
+    chunks, window_tokens = ('1', '2', '8', '32', 'auto'), 0
+    if evicting:
+        windows, lengths = EVICTING[template.frame_num_tokens]
+        chunks, window_tokens = chunks[1:], chance.choice(windows)
+        num_frames = chance.randrange(*lengths)
     rate, device = chance.choice(SPEAKING_RATES), model.vlo.device
     frames = []
     for index in range(num_frames):
@@ -101,15 +125,19 @@ def random_stream(seed: int, model: TinyModel, **changes: object) -> RandomStrea
         tokens_FD = tokens_FD.to(device, model.vlo.dtype)
         frames.append(FrameTokens(index * NS_PER_S // 2, index, tokens_FD))
     queries = []
-    for number in range(chance.choice((0, 0, 1, 2, 5))):
+    num_queries = chance.choice((0, 0, 1, 2, 5))
+    all_before = evicting and chance.random() < 0.1  # words alone fill the window
+    for number in range(16 if all_before else num_queries):
         stamp_ns = frames[chance.randrange(num_frames)].stamp_ns + chance.choice((0, -1, 10**8))
+        stamp_ns = -1 if all_before else stamp_ns
         queries.append(Query(stamp_ns, chance.choice(QUESTIONS), str(number)))
     settings: dict[str, object] = {
         'silence_threshold': chance.choice((0.0, 0.3, 0.5, 0.725, 0.95, 1.01)),
         'resume_silence_threshold': chance.choice((None, None, 0.2, 0.9)),
         'max_new_tokens': chance.choice((1, 3, 8)),
         'instruction': chance.choice(('', '', 'Say what you see.')),
-        'chunk': chance.choice(('1', '2', '8', '32', 'auto')),
+        'chunk': chance.choice(chunks),
+        'window_tokens': window_tokens,
         'system_prompt': chance.choice(('Watch.', 'A helper looks on, and speaks when it must.')),
     }
     config = dataclasses.replace(StreamConfig(), **{**settings, **changes})
@@ -126,10 +154,48 @@ def put(model: TinyModel, given: RandomStream, **changes: object) -> Stream:
     """The stream with everything in its backlog."""
     stream = Stream(model.vlo, dataclasses.replace(given.config, **changes))  # type: ignore[arg-type]
     for query in given.queries:
-        stream.put_query(query)
+        assert stream.put_query(query) is None
     for frame in given.frames:
         stream.put_frame(frame)
     return stream
+
+
+def play_in_bursts(
+    model: TinyModel, given: RandomStream, **changes: object
+) -> tuple[list[Outcome], int, Stream]:
+    """Outcomes when frames and queries come in bursts, some while a sentence is decoded.
+
+    Returns:
+        The outcomes; how many frames came between two tokens; the stream as it is left.
+    """
+    chance = random.Random(given.seed)
+    stream = Stream(model.vlo, dataclasses.replace(given.config, **changes))  # type: ignore[arg-type]
+    events: list[Event] = [*given.queries, *given.frames]
+    # A query comes before the frame of its stamp: later it would be answered behind that frame.
+    events.sort(key=lambda event: (event.stamp_ns, isinstance(event, FrameTokens)))
+    coming = collections.deque(events)
+
+    def burst() -> int:
+        num_frames = 0
+        for _ in range(min(len(coming), chance.choice((0, 0, 1, 2, 5, 12)))):
+            event = coming.popleft()
+            if isinstance(event, FrameTokens):
+                stream.put_frame(event)
+                num_frames += 1
+            else:
+                assert stream.put_query(event) is None
+        return num_frames
+
+    outcomes: list[Outcome] = []
+    num_meanwhile = 0
+    while coming:
+        burst()
+        for outcome in stream.advance():
+            outcomes.append(outcome)
+            if isinstance(outcome, Partial):
+                num_meanwhile += burst()
+    outcomes += stream.advance(flush=True)
+    return outcomes, num_meanwhile, stream
 
 
 def log_of(outcomes: list[Outcome]) -> list[tuple]:

@@ -4,25 +4,62 @@
 
 from __future__ import annotations
 
-import random
-from unittest import mock
-
+import pytest
 import torch
 
-from tests.random_streams import check_same, log_of, play, random_stream, tiny_model
+from tests.chance import source_of_chance
+from tests.random_streams import (
+    TinyModel,
+    check_same,
+    log_of,
+    play,
+    put,
+    random_stream,
+    tiny_model,
+)
 from vlo_ros import cuda_graphs
 from vlo_ros.attention import Segment
+from vlo_ros.batch import StreamBatch
 
 
-def test_static_shapes_give_the_same_streams() -> None:
-    seed = random.randrange(1 << 30)
-    free, static = tiny_model('live1+'), tiny_model('live1+')
+@pytest.fixture(params=['live1+', 'live1'])
+def models(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[TinyModel, TinyModel]:
+    """One model fed freely, and again with static shapes that fit small windows."""
+    monkeypatch.setattr(cuda_graphs, 'CONTEXTS', (128, 256))
+    free, static = tiny_model(request.param), tiny_model(request.param)
     static.vlo.language.use_static_shapes(capture=False)
+    return free, static
+
+
+def test_static_shapes_give_the_same_streams(models: tuple[TinyModel, TinyModel]) -> None:
+    free, static = models
+    seed = source_of_chance().randrange(1 << 30)
     for number in range(seed, seed + 12):
-        given = random_stream(number, free, window_tokens=400)
-        with mock.patch.object(cuda_graphs, 'CONTEXTS', (128, 256)):
-            found = log_of(play(static, given))
+        given = random_stream(number, free, evicting=number % 2 == 0)
+        found = log_of(play(static, given))
         check_same(found, log_of(play(free, given)), f'seed {number}: {given.config}')
+
+
+def test_a_batch_gives_the_same_with_static_shapes(models: tuple[TinyModel, TinyModel]) -> None:
+    """Forwards of one stream take static shapes; where streams meet they may not."""
+    free, static = models
+    num_static = 0
+    seed = source_of_chance().randrange(1 << 30)
+    for start in range(seed, seed + 3):
+        given = {
+            f'camera{number}': random_stream(start * 4 + number, free, evicting=number < 2)
+            for number in range(3)
+        }
+        batch = StreamBatch({name: put(static, one) for name, one in given.items()})
+        found: dict[str, list] = {name: [] for name in given}
+        for name, outcome in batch.advance(flush=True):
+            found[name].append(outcome)
+        for name, one in given.items():
+            check_same(log_of(found[name]), log_of(play(free, one)), f'seed {start}: {name}')
+        num_static += len(static.vlo.language._static._steps)
+    assert num_static, 'the static shapes were not used'
 
 
 def test_the_cache_equals_that_of_a_free_shape() -> None:

@@ -4,11 +4,12 @@
 
 import pytest
 import torch
-from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+from transformers import DynamicCache
 
 from tests.tiny_models import make_model_folders
+from tests.unrotated_keys import UnrotatedKeys
 from vlo_ros.attention import Segment
-from vlo_ros.checkpoint import load_model
+from vlo_ros.checkpoint import load_base, load_model
 from vlo_ros.config import ModelConfig
 from vlo_ros.errors import CacheFullError
 from vlo_ros.kv_cache import KVCache
@@ -17,9 +18,14 @@ FAMILIES = ('llama', 'llama3_rope', 'mistral_tekken', 'qwen3')
 
 
 @pytest.fixture(scope='module', params=FAMILIES)
-def language(request, tmp_path_factory):
+def config(request, tmp_path_factory):
     folders = make_model_folders(tmp_path_factory.mktemp(request.param), request.param)
-    return load_model(ModelConfig(**folders)).language
+    return ModelConfig(**folders)
+
+
+@pytest.fixture(scope='module')
+def language(config):
+    return load_model(config).language
 
 
 def feed(language, cache, ids):
@@ -31,61 +37,19 @@ def some_ids(language, count, seed=0):
     return torch.randint(language.config.vocab_size, (count,)).tolist()
 
 
-class Unrotated:
-    """Collects each layer's keys before rotary embedding, and its values: what a slow cache keeps.
-
-    Attributes:
-        keys: Per layer, (G, S, E) of every position fed.
-        values: The same for values.
-    """
-
-    def __init__(self, language):
-        layers = language.model.model.layers
-        self.keys = [[] for _ in layers]
-        self.values = [[] for _ in layers]
-        self.head_dim, self.hooks = language.head_dim, []
-        for number, layer in enumerate(layers):
-            attention = layer.self_attn
-            # Qwen3 normalises keys between projection and rotary embedding.
-            keys = getattr(attention, 'k_norm', attention.k_proj)
-            self.hooks.append(keys.register_forward_hook(self._collect(self.keys[number])))
-            self.hooks.append(
-                attention.v_proj.register_forward_hook(self._collect(self.values[number]))
-            )
-
-    def _collect(self, into):
-        def hook(module, inputs, output):
-            into.append(output.reshape(output.shape[1], -1, self.head_dim).transpose(0, 1))
-
-        return hook
-
-    def kept(self, language, kept):
-        """Keys and values of the positions `kept`, rotated at compact positions: (L, G, S, E)."""
-        for hook in self.hooks:
-            hook.remove()
-        positions = torch.arange(len(kept))[None]
-        cos, sin = language.model.model.rotary_emb(self.keys[0][0], positions)
-        all_keys, all_values = [], []
-        for keys, values in zip(self.keys, self.values, strict=True):
-            keys_GSE = torch.cat(keys, dim=1)[:, kept]
-            rotated, _ = apply_rotary_pos_emb(keys_GSE[None], keys_GSE[None], cos, sin)
-            all_keys.append(rotated[0])
-            all_values.append(torch.cat(values, dim=1)[:, kept])
-        return torch.stack(all_keys), torch.stack(all_values)
-
-
 @pytest.mark.parametrize(
     'evictions', [[(4, 20)], [(0, 1)], [(7, 60)], [(10, 25), (10, 12), (0, 20)], [(5, 5)]]
 )
 def test_eviction_equals_rotary_at_compact_positions(language, evictions):
     """The reference stores unrotated keys and turns them to where they stand now."""
-    cache, slow = language.new_cache(64), Unrotated(language)
+    cache, slow = language.new_cache(64), UnrotatedKeys(language.model)
     feed(language, cache, some_ids(language, 60))
+    slow.close()
     kept = list(range(60))
     for start, end in evictions:
         cache.evict(start, end)
         del kept[start:end]
-    keys, values = slow.kept(language, kept)
+    keys, values = slow.keep(kept)
     assert cache.length == len(kept)
     assert cache.num_evicted == 60 - len(kept)
     torch.testing.assert_close(cache.keys_LGCE[:, :, : len(kept)], keys, atol=1e-4, rtol=1e-4)
@@ -98,6 +62,32 @@ def test_eviction_equals_rotary_at_compact_positions(language, evictions):
     torch.testing.assert_close(
         feed(language, cache, then), feed(language, reference, then), atol=1e-4, rtol=1e-4
     )
+
+
+def test_logits_with_and_without_reanchoring_agree(config, language):
+    """The reference keeps the keys it has and goes on counting positions from where it was."""
+    plain, _ = load_base(config, torch.device('cpu'), torch.float32, attention='sdpa')
+    table = plain.get_input_embeddings().weight
+    assert torch.equal(table[:9], language.embed(range(9))), 'the models must be one'
+    cache, kept = language.new_cache(64), DynamicCache()
+    prompts = [some_ids(language, count, seed=count) for count in (50, 9, 25)]
+    words = [some_ids(language, 1, seed=seed) for seed in range(12)]
+    position = 0
+    for ids, num_evicted in zip(prompts + words, (20, 0, 37, *[0] * 12), strict=True):
+        found = feed(language, cache, ids)
+        with torch.inference_mode():
+            wanted = plain(
+                torch.tensor([ids]),
+                position_ids=torch.arange(position, position + len(ids))[None],
+                past_key_values=kept,
+            ).logits[0]
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+        position += len(ids)
+        cache.evict(0, num_evicted)
+        for layer in kept.layers:
+            layer.keys = layer.keys[:, :, num_evicted:]
+            layer.values = layer.values[:, :, num_evicted:]
+    assert (cache.length, cache.num_evicted, position) == (39, 57, 96)
 
 
 def test_scores_among_moved_positions_stay_what_they_were(language):

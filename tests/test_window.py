@@ -43,6 +43,29 @@ def test_what_is_kept_reads_like_a_stream_that_begins_there(model, seed):
     assert history[-len(kept) - 1] != template.placeholder_id or not template.interval_ids
 
 
+def test_a_standing_instruction_outlives_every_eviction(model):
+    """What the stream was told on its first frame stands in front of it for ever."""
+    instruction = 'Narrate what you see.'
+    num_frames, window = (60, 280) if model.name == 'live1plus' else (240, 200)
+    config = StreamConfig(
+        window_tokens=window, max_new_tokens=5, silence_threshold=0.5, instruction=instruction
+    )
+    stream = Stream(model.vlo, config)
+    template = model.vlo.template
+    recorder = Recorder(stream, template)
+    opening = (
+        template.encode(f'{template.bos}{config.system_prompt}\n\n[', first=True)
+        + [template.placeholder_id] * template.frame_num_tokens
+        + template.encode(f']\nUser: {instruction}\n[')
+    )
+    for number, frame in enumerate(model.frames([n % 7 for n in range(num_frames)])):
+        stream.put_frame(frame)
+        list(stream.advance())
+        assert number == 0 or recorder.ids[: len(opening)] == opening
+    assert stream.num_evictions > 2
+    assert stream.decoder.window.num_pinned == len(opening)
+
+
 def test_memory_and_window_stay_what_they_were(live1plus):
     """Many frames, queries and cut responses: nothing grows, nothing is raised."""
     scenario = random_scenario(7, live1plus, 60, window_tokens=250, max_new_tokens=30)
