@@ -21,6 +21,28 @@ from vlo_ros.ros.query_desk import QueryDesk
 RESULT_TIMEOUT_S = 2.0
 
 
+class _Server(ActionServer):
+    """An action server that knows which results are still to come.
+
+    Attributes:
+        results: One future for each goal that was accepted and is not forgotten yet.
+    """
+
+    def __init__(self, *arguments, **options) -> None:
+        self.results: list[Future] = []
+        super().__init__(*arguments, **options)
+
+    def add_future(self, future: Future) -> None:
+        """Hear of the result of a goal that is accepted."""
+        self.results.append(future)
+        super().add_future(future)
+
+    def remove_future(self, future: Future) -> None:
+        """Hear that a result is forgotten."""
+        self.results.remove(future)
+        super().remove_future(future)
+
+
 class AskAction:
     """Serves ~/ask of one stream on top of its query desk.
 
@@ -45,7 +67,7 @@ class AskAction:
         self._stop = stop
         self._goals: dict[str, tuple[ServerGoalHandle, Future]] = {}
         self._lanes = lanes
-        self._server = ActionServer(
+        self._server = _Server(
             node,
             Ask,
             name,
@@ -58,14 +80,17 @@ class AskAction:
     def destroy(self) -> None:
         """Withdraw the action, once goals that were just refused have their results."""
         end = time.monotonic() + RESULT_TIMEOUT_S
-        while (self._goals or self._has_unsent_results()) and time.monotonic() < end:
-            time.sleep(0.01)  # another executor thread sends them
-        self._server.destroy()
 
-    def _has_unsent_results(self) -> bool:
-        # rclpy tells of this in no other way; destroying the server cancels these futures.
-        futures = getattr(self._server, '_result_futures', {})
-        return not all(future.done() for future in list(futures.values()))
+        def wait_for(is_done: Callable[[], bool]) -> None:
+            while not is_done() and time.monotonic() < end:
+                time.sleep(0.01)  # other executor threads do it
+
+        wait_for(lambda: not self._goals)
+        wait_for(lambda: all(result.done() for result in list(self._server.results)))
+        if self._server.results and self._node.executor is not None:
+            # Results are sent by tasks of the executor; this one stands behind them.
+            wait_for(self._node.executor.create_task(lambda: None).done)
+        self._server.destroy()
 
     def has_goals(self) -> bool:
         """Whether anybody waits for an answer here."""
