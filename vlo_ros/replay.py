@@ -214,10 +214,13 @@ def _load(frames: Iterable[Frame], model: VloModel) -> Batches[_Loaded]:
 def _encode(batches: Batches[_Loaded], model: VloModel) -> Batches[FrameTokens]:
     with contextlib.closing(batches):
         for batch in batches:
-            pixels_NCSS = torch.cat([frame.pixels_1CSS for frame in batch])
+            # On CUDA not behind what the language model has queued.
+            with model.tower.own_stream():
+                pixels_NCSS = torch.cat([frame.pixels_1CSS for frame in batch])
+                tokens_NFD = model.encode_pixels(pixels_NCSS)
             yield [
                 FrameTokens(frame.stamp_ns, frame.index, tokens_FD)
-                for frame, tokens_FD in zip(batch, model.encode_pixels(pixels_NCSS), strict=True)
+                for frame, tokens_FD in zip(batch, tokens_NFD, strict=True)
             ]
 
 
