@@ -27,12 +27,10 @@ from rosbags.rosbag2 import Reader
 from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S
 from vlo_ros.message_definitions import DECISION, RESPONSE, message_types
+from vlo_ros.response_latency import has_meaning, latency_of, to_ns
 
 PERCENTS = (50, 95, 99)
-# Beyond this the camera and the node do not share a clock, and a difference means nothing.
-LONGEST_S = 3600.0
 MAX_VALUES = 1_000_000
-TRIGGER_QUERY, STATE_PARTIAL, STATE_CANCELLED = 1, 0, 3  # of vlo_ros/msg/Response
 
 
 class LatencyReport:
@@ -49,29 +47,24 @@ class LatencyReport:
 
     def add_decision(self, stream: str, decision: Any) -> None:
         """Take a Decision message of `stream`."""
-        latency_ns = _to_ns(decision.latency)
+        latency_ns = to_ns(decision.latency)
         self._add(stream, 'capture to decision', latency_ns if latency_ns else None)
 
     def add_response(self, stream: str, response: Any) -> None:
-        """Take a Response message of `stream`; unfinished and refused ones tell nothing."""
-        if response.state in (STATE_PARTIAL, STATE_CANCELLED):
+        """Take a Response message of `stream`; some tell nothing."""
+        latency = latency_of(response)
+        if latency is None:
             return
-        start_ns = _to_ns(response.header.stamp)
-        is_answer = response.trigger == TRIGGER_QUERY
-        begin = 'last frame' if is_answer else 'capture'
-        ends = 'to first token of an answer' if is_answer else 'to first token'
-        for name, stamp in (
-            (f'{begin} {ends}', response.first_token_stamp),
-            (
-                f'{begin} {"to end of an answer" if is_answer else "to publish"}',
-                response.finished_stamp,
-            ),
-        ):
-            end_ns = _to_ns(stamp)
-            self._add(stream, name, end_ns - start_ns if end_ns else None)
+        first, last = (
+            ('last frame to first token of an answer', 'last frame to end of an answer')
+            if latency.is_answer
+            else ('capture to first token', 'capture to publish')
+        )
+        self._add(stream, first, latency.first_token_ns)
+        self._add(stream, last, latency.finished_ns)
 
     def _add(self, stream: str, name: str, latency_ns: int | None) -> None:
-        if latency_ns is None or abs(latency_ns) > LONGEST_S * NS_PER_S:
+        if latency_ns is None or not has_meaning(latency_ns):
             self.num_left_out += 1
             return
         values = self._values[stream, name]
@@ -153,7 +146,3 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
         figures = [f'{1000 * row[column]:.0f}' for column in columns]
         table.add_row(row['stream'], row['latency'], str(row['count']), *figures)
     return table
-
-
-def _to_ns(stamp: Any) -> int:
-    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)

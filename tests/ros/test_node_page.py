@@ -50,21 +50,30 @@ def told():
 
 
 @pytest.fixture(scope='module')
-def is_there():
-    """What the node has beyond what every lifecycle node has."""
+def graph():
     with contextlib.closing(Graph()) as graph:
-        plain = LifecycleNode('plain', namespace=graph.namespace, context=graph.context)
-        graph.start(plain)
-        node = graph.active_vlo()
+        yield graph
 
-        def own():
-            common = interfaces(graph.watcher, plain).items()
-            return dict(interfaces(graph.watcher, node).items() - common)
 
-        # Discovery takes its time. Where the page is stale this waits in vain; the tests say why.
-        with contextlib.suppress(AssertionError):
-            graph.wait_for(lambda: told().keys() - own().keys() == {'image/compressed'}, 20)
-        yield own()
+@pytest.fixture(scope='module')
+def node(graph):
+    return graph.active_vlo()
+
+
+@pytest.fixture(scope='module')
+def is_there(graph, node):
+    """What the node has beyond what every lifecycle node has."""
+    plain = LifecycleNode('plain', namespace=graph.namespace, context=graph.context)
+    graph.start(plain)
+
+    def own():
+        common = interfaces(graph.watcher, plain).items()
+        return dict(interfaces(graph.watcher, node).items() - common)
+
+    # Discovery takes its time. Where the page is stale this waits in vain; the tests say why.
+    with contextlib.suppress(AssertionError):
+        graph.wait_for(lambda: told().keys() - own().keys() == {'image/compressed'}, 20)
+    return own()
 
 
 def test_the_parameters_are_not_stale():
@@ -80,6 +89,19 @@ def test_topics_services_and_actions_are_not_stale(is_there):
         name: kind if kind.startswith('vlo_ros/') else re.sub('/(msg|srv)/', '/', kind)
         for name, kind in is_there.items()
     }
+
+
+def test_the_qos_of_each_topic_on_the_page_is_a_parameter(node, is_there):
+    topics = {name for name in told() if '/msg/' in is_there.get(name, '')}
+    assert {'image', '~/query', '~/response/partial', '~/status', '/diagnostics'} <= topics
+    for name in topics:
+        topic = node.resolve_topic_name(name)
+        kinds = [
+            kind
+            for kind in ('publisher', 'subscription')
+            if node.has_parameter(f'qos_overrides.{topic}.{kind}.depth')
+        ]
+        assert len(kinds) == 1, f'{name}: no QoS can be given'
 
 
 def test_the_readme_names_only_what_is_there(is_there):

@@ -5,7 +5,7 @@
 import pytest
 import torch
 
-from vlo_ros.errors import SourceError, one_line
+from vlo_ros.errors import SourceError
 from vlo_ros.ros import notices as module
 from vlo_ros.ros.notices import Notices, is_out_of_memory
 
@@ -68,6 +68,33 @@ def test_a_mistake_of_ours_has_a_traceback_and_one_of_a_person_does_not():
     assert notices.last == 'judging failed: no such file' == log.lines[1]
 
 
+def test_a_line_is_recent_for_a_while_and_the_last_one_until_it_is_over(clock):
+    notices = Notices(Log())
+    assert notices.recent(10.0) == ''
+    notices.error('rejected', 'image 1 is empty')
+    clock[0] += 10.0
+    assert notices.recent(10.0) == 'image 1 is empty'
+    clock[0] += 0.5
+    assert notices.recent(10.0) == ''
+    assert notices.last == 'image 1 is empty'
+    notices.error('rejected', 'image 2 is empty')  # counted, not logged
+    assert notices.recent(10.0) == 'image 2 is empty'
+    notices.settle('rejected')
+    assert (notices.recent(10.0), notices.last) == ('', '')
+
+
+def test_of_too_many_kinds_the_oldest_is_forgotten_and_counted(clock):
+    log = Log()
+    notices = Notices(log)
+    for number in range(Notices.MAX_KINDS + 3):
+        notices.warn(f'program {number}', f'program {number} is at fault')
+    assert notices.num_forgotten == 3
+    log.lines.clear()
+    notices.warn('program 3', 'program 3 is at fault')  # still known
+    notices.warn('program 2', 'program 2 is at fault')  # a first again
+    assert log.lines == ['program 2 is at fault']
+
+
 @pytest.mark.parametrize(
     ('error', 'expected'),
     [
@@ -79,9 +106,3 @@ def test_a_mistake_of_ours_has_a_traceback_and_one_of_a_person_does_not():
 )
 def test_knows_when_memory_ran_out(error, expected):
     assert is_out_of_memory(error) is expected
-
-
-def test_a_message_becomes_one_line():
-    assert one_line(ValueError('a\n   b')) == 'a b'
-    assert one_line(ValueError()) == 'ValueError'
-    assert len(one_line(ValueError('x' * 1000))) == 300

@@ -245,6 +245,7 @@ class CameraStream:
         if self.is_stale:
             seconds = self.statistics.seconds_without_image()
             self.notices.warn('stale', f'{self.images.topic}: no image for {seconds:.1f} s')
+        self.images.look_after()
         self.queries.refuse_late()
         if self.queries.hurry_overdue(self.is_stale):
             self._lanes.wake_decode()

@@ -22,13 +22,7 @@ import rclpy
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import (
-    QoSCompatibility,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_check_compatible,
-    qos_profile_sensor_data,
-)
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
@@ -37,6 +31,7 @@ from vlo_ros.fast_dds import TRANSPORTS
 from vlo_ros.message_header import peek_header
 from vlo_ros.ros.convert import to_rgb
 from vlo_ros.ros.image_topic import IMAGE_TYPES, full_name, watched_images
+from vlo_ros.ros.qos import incompatible_pairs
 
 DISCOVERY_S = 3.0
 SETTLED_S = 0.7  # after something was found, for the rest of it
@@ -164,13 +159,9 @@ class Probe:
         ]
 
     def _incompatible(self, topic: str) -> list[dict[str, str]]:
-        """Publishers and subscriptions that will never exchange a message."""
         return [
             {'publisher': there.node_name, 'subscriber': here.node_name, 'reason': reason}
-            for there in self._node.get_publishers_info_by_topic(topic)
-            for here in self._node.get_subscriptions_info_by_topic(topic)
-            for verdict, reason in [qos_check_compatible(there.qos_profile, here.qos_profile)]
-            if verdict == QoSCompatibility.ERROR
+            for there, here, reason in incompatible_pairs(self._node, topic)
         ]
 
     def _listen(self, topic: str, types: list[str]) -> dict[str, Any] | None:

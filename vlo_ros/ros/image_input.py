@@ -18,13 +18,13 @@ from vlo_ros.errors import SourceError
 from vlo_ros.events import Frame, FrameTokens
 from vlo_ros.message_header import peek_header
 from vlo_ros.ros.convert import to_rgb
-from vlo_ros.ros.image_topic import image_topic
+from vlo_ros.ros.image_topic import full_name, image_topic
 from vlo_ros.ros.inbox import Arrival, ImageInbox, WantedImage
 from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
 from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.publishers import StreamPublishers
-from vlo_ros.ros.qos import create_subscription
+from vlo_ros.ros.qos import create_subscription, incompatible_pairs
 from vlo_ros.ros.statistics import StreamStatistics
 from vlo_ros.sampling import LATE_NS
 
@@ -38,6 +38,9 @@ RESTART = 'stamps went back by more than a second: the stream starts afresh'
 CLOCK_WENT_BACK = JumpThreshold(
     min_forward=None, min_backward=Duration(nanoseconds=-LATE_NS), on_clock_change=False
 )
+# Names of nodes come later than their publishers; after so many looks it goes without them.
+LOOKS_FOR_NAMES = 5
+UNKNOWN_NAME = '_NODE_NAME_UNKNOWN_'
 
 
 class ImageInput:
@@ -95,10 +98,14 @@ class ImageInput:
         self._statistics = statistics
         self._notices = notices
         self._type = Image if config.image_transport == 'raw' else CompressedImage
+        self._refused_policy = ''  # what a publisher offers otherwise; named at one of the looks
+        self._looks_left = 0
+        topic = image_topic(node, f'{prefix}image', config.image_transport)
+        self.topic = node.resolve_topic_name(topic)
         self._subscription = create_subscription(
             node,
             self._type,
-            image_topic(node, f'{prefix}image', config.image_transport),
+            topic,
             surviving(node, notices, self.on_image),
             # REP 2003: sensor data is subscribed best effort. The last five images wait in the
             # middleware; the receive lane looks at stamps alone, so it is never late for them.
@@ -107,7 +114,6 @@ class ImageInput:
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_mismatch),
             raw=True,  # the pixels of an image that is not wanted are never unpacked
         )
-        self.topic = self._subscription.topic_name
         self._clock_watch = node.get_clock().create_jump_callback(
             CLOCK_WENT_BACK, post_callback=lambda jump: self.inbox.clock_went_back()
         )
@@ -163,14 +169,35 @@ class ImageInput:
         self._previous_frame_id, self.frame_id = self.frame_id, frame_id
 
     def _on_mismatch(self, event) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
-        names = {info.node_name for info in self._node.get_publishers_info_by_topic(self.topic)}
-        self._notices.warn(
-            'qos',
-            f'{self.topic}: no images from {", ".join(sorted(names)) or "a publisher"}: it offers '
-            f'another {policy}; set qos_overrides.{self.topic}.subscription.{policy} to what it '
-            'offers',
-        )
+        self._refused_policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        self._looks_left = LOOKS_FOR_NAMES
+
+    # -- watch lane ------------------------------------------------------------------------
+
+    def look_after(self) -> None:
+        """Name the publishers that offer another QoS, once the graph knows who they are."""
+        if not self._looks_left:
+            return
+        self._looks_left -= 1
+        me = (self._node.get_name(), self._node.get_namespace())
+        theirs = {
+            (there.node_name, there.node_namespace)
+            for there, here, _ in incompatible_pairs(self._node, self.topic)
+            if (here.node_name, here.node_namespace) == me
+        }
+        known = sorted(full_name(*names) for names in theirs if UNKNOWN_NAME not in names)
+        if len(known) < max(len(theirs), 1):
+            if self._looks_left:
+                return
+            known.append('a publisher')
+        self._looks_left = 0
+        policy = self._refused_policy
+        for name in known:
+            self._notices.warn(
+                f'qos of {name}',
+                f'{self.topic}: no images from {name}: it offers another {policy}; set '
+                f'qos_overrides.{self.topic}.subscription.{policy} to what it offers',
+            )
 
     # -- encode lane -----------------------------------------------------------------------
 

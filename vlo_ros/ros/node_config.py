@@ -70,6 +70,47 @@ class NodeConfig:
     error_dropped: float = setting(
         0.5, 'diagnostics fail above this share of wanted frames lost', ge=0.0, le=1.0, live=True
     )
+    warn_fps: float = setting(
+        0.8,
+        'diagnostics warn when fewer images arrive than this share of frame_fps',
+        ge=0.0,
+        le=1.0,
+        live=True,
+    )
+    error_fps: float = setting(
+        0.1,
+        'diagnostics fail when fewer images arrive than this share of frame_fps',
+        ge=0.0,
+        le=1.0,
+        live=True,
+    )
+    warn_backlog: float = setting(
+        0.5, 'diagnostics warn above this share of backlog_frames', ge=0.0, le=1.0, live=True
+    )
+    error_backlog: float = setting(
+        0.9, 'diagnostics fail above this share of backlog_frames', ge=0.0, le=1.0, live=True
+    )
+    warn_gpu_memory: float = setting(
+        0.95,
+        "diagnostics warn above this share of the GPU's memory, all programs together",
+        ge=0.0,
+        le=1.0,
+        live=True,
+    )
+    error_gpu_memory: float = setting(
+        0.99,
+        "diagnostics fail above this share of the GPU's memory, all programs together",
+        ge=0.0,
+        le=1.0,
+        live=True,
+    )
+    warn_for: float = setting(
+        30.0,
+        'seconds that diagnostics warn of what was reported last (`last_error`)',
+        ge=0.0,
+        le=86400.0,
+        live=True,
+    )
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from vlo_ros.errors import VloError, one_line
@@ -23,22 +24,30 @@ class Notices:
 
     Attributes:
         last: The line reported last, '' when there was none since `clear`.
+        num_forgotten: Kinds that were forgotten for newer ones; each is a first again.
     """
 
     PAUSE_S = 60.0
+    MAX_KINDS = 256  # some name who is at fault, and programs come and go
 
     def __init__(self, logger) -> None:
         """Log through an rclpy logger."""
         self._logger = logger
-        self._kinds: dict[str, _Notice] = {}
+        self._kinds: OrderedDict[str, _Notice] = OrderedDict()
         self._lock = threading.Lock()
+        self.num_forgotten = 0
         self.last = ''
         self._last_kind = ''
+        self._last_at = 0.0  # monotonic s
+
+    def recent(self, seconds: float) -> str:
+        """Return the line reported last, '' when that is longer ago."""
+        with self._lock:
+            return self.last if time.monotonic() - self._last_at <= seconds else ''
 
     def error(self, kind: str, line: str) -> None:
         """Report what went wrong."""
-        self.last, self._last_kind = line, kind
-        if text := self._admit(kind, line):
+        if text := self._admit(kind, line, line):
             self._logger.error(text)
 
     def failure(self, kind: str, where: str, error: Exception) -> None:
@@ -47,21 +56,20 @@ class Notices:
             self.error(kind, f'{where}: {error}')
         else:
             trace = ''.join(traceback.format_exception(error))
-            self.error(kind, f'{where}:\n{trace}')
-            self.last = f'{where}: {one_line(error)}'
+            if text := self._admit(kind, f'{where}: {one_line(error)}', f'{where}:\n{trace}'):
+                self._logger.error(text)
 
     def warn(self, kind: str, line: str) -> None:
         """Report what a person may want to mend."""
-        self.last, self._last_kind = line, kind
-        if text := self._admit(kind, line):
+        if text := self._admit(kind, line, line):
             self._logger.warning(text)
 
     def settle(self, kind: str, line: str = '') -> None:
         """Say that `kind` is over, if it was reported; the next one is a first again."""
         with self._lock:
             was_said = self._kinds.pop(kind, None) is not None
-        if self._last_kind == kind:
-            self.last = ''
+            if self._last_kind == kind:
+                self.last = ''
         if was_said and line:
             self._logger.info(line)
 
@@ -69,22 +77,26 @@ class Notices:
         """Forget everything."""
         with self._lock:
             self._kinds.clear()
-        self.last = ''
+            self.last = ''
 
-    def _admit(self, kind: str, line: str) -> str:
-        """Return what to log now, or ''."""
+    def _admit(self, kind: str, line: str, text: str) -> str:
+        """Note the line; return what to log now, '' or `text` with a count."""
         now = time.monotonic()
         with self._lock:
+            self.last, self._last_kind, self._last_at = line, kind, now
             notice = self._kinds.get(kind)
             if notice is None:
                 self._kinds[kind] = _Notice(now)
-                return line
+                if len(self._kinds) > self.MAX_KINDS:
+                    self._kinds.popitem(last=False)
+                    self.num_forgotten += 1
+                return text
             if now - notice.said_at < self.PAUSE_S:
                 notice.num_unsaid += 1
                 return ''
             times = notice.num_unsaid + 1
             self._kinds[kind] = _Notice(now)
-            return f'{line} ({times} times in the last {now - notice.said_at:.0f} s)'
+            return f'{text} ({times} times in the last {now - notice.said_at:.0f} s)'
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 
 from vlo_ros import msg
 from vlo_ros.events import NS_PER_S, Decision, Finish, Partial, Response, Trigger, Verdict
+from vlo_ros.response_latency import latency_of
 from vlo_ros.ros.convert import to_time
 from vlo_ros.ros.overlay_topic import OverlayTopic
 from vlo_ros.ros.qos import create_publisher
@@ -113,8 +114,6 @@ class StreamPublishers:
         """Publish a sentence that grows, and note when its first token came."""
         if self._first_token_ns is None:
             self._first_token_ns = self._now_ns()
-            latency_ns = self._first_token_ns - partial.frame_stamp_ns
-            self._statistics.first_token_latency.add_ns(latency_ns)
         is_awaited = self.ask is not None and self.ask.has_goals()
         if is_awaited or self._partial.get_subscription_count():
             message = self._sentence(partial, partial.num_tokens)
@@ -125,15 +124,13 @@ class StreamPublishers:
 
     def response(self, response: Response, reason: str = '') -> None:
         """Publish a finished sentence."""
-        now_ns = self._now_ns()
-        self._statistics.publish_latency.add_ns(now_ns - response.frame_stamp_ns)
-        self._statistics.responses += 1
         message = self._sentence(response, len(response.token_ids))
         message.state = STATES[response.finish]
-        message.finished_stamp = to_time(now_ns)
+        message.finished_stamp = to_time(self._now_ns())
         message.reason = reason
         if self._first_token_ns is None:
             message.first_token_stamp = message.finished_stamp
+        self._statistics.response_ended(latency_of(message))
         self._tell(message)
         self.overlay.on_response(message)
         self._sequence += 1

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from vlo_ros.errors import ConfigError, one_line
 
@@ -30,7 +32,7 @@ def create_publisher(node: Node, message_type: Any, topic: str, qos: QoSProfile)
         return node.create_publisher(
             message_type,
             topic,
-            qos,
+            copy.copy(qos),  # rclpy writes overrides into the profile that it is given
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
@@ -53,10 +55,23 @@ def create_subscription(
             message_type,
             topic,
             callback,
-            qos,
+            copy.copy(qos),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             **options,
         )
+
+
+def incompatible_pairs(
+    node: Node, topic: str
+) -> list[tuple[TopicEndpointInfo, TopicEndpointInfo, str]]:
+    """Publishers and subscriptions of a topic that will never exchange a message, and why."""
+    return [
+        (there, here, reason)
+        for there in node.get_publishers_info_by_topic(topic)
+        for here in node.get_subscriptions_info_by_topic(topic)
+        for verdict, reason in [qos_check_compatible(there.qos_profile, here.qos_profile)]
+        if verdict == QoSCompatibility.ERROR
+    ]
 
 
 @contextlib.contextmanager

@@ -9,10 +9,11 @@ from collections import deque
 
 import numpy as np
 
+from vlo_ros.events import NS_PER_S
+from vlo_ros.response_latency import ResponseLatency, has_meaning
+
 WINDOW_S = 5.0
 NUM_LATENCIES = 256
-# Beyond this the camera and the node do not share a clock, and a difference means nothing.
-LONGEST_LATENCY_S = 3600.0
 
 
 class Rate:
@@ -42,10 +43,10 @@ class Latency:
         """Start empty."""
         self._values: deque[float] = deque(maxlen=NUM_LATENCIES)
 
-    def add_ns(self, latency_ns: int) -> None:
-        """Add one; differences between unrelated clocks are left out."""
-        if abs(latency_ns) <= LONGEST_LATENCY_S * 1e9:
-            self._values.append(latency_ns / 1e9)
+    def add_ns(self, latency_ns: int | None) -> None:
+        """Add one, unless it has no meaning."""
+        if latency_ns is not None and has_meaning(latency_ns):
+            self._values.append(latency_ns / NS_PER_S)
 
     def percentiles(self) -> tuple[float, float, float]:
         """Return p50, p95 and p99 in s; nan where nothing was measured."""
@@ -94,6 +95,13 @@ class StreamStatistics:
         self.frames_judged += 1
         self.judged.count()
         self.failures_in_a_row = 0
+
+    def response_ended(self, latency: ResponseLatency | None) -> None:
+        """Count one response; the percentiles are those of what was said unasked."""
+        self.responses += 1
+        if latency is not None and not latency.is_answer:
+            self.first_token_latency.add_ns(latency.first_token_ns)
+            self.publish_latency.add_ns(latency.finished_ns)
 
     def seconds_without_image(self) -> float:
         """Since the last image, or since activation when there was none."""

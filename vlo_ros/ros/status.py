@@ -5,15 +5,21 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vlo_ros import msg
+from vlo_ros.errors import one_line
 from vlo_ros.ros.camera_stream import CameraStream
 from vlo_ros.ros.node_config import NodeConfig
+from vlo_ros.ros.statistics import WINDOW_S
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+Finding: TypeAlias = tuple[bytes, str]  # level, words
 STATE_NAMES = {
     msg.StreamStatus.STATE_INACTIVE: 'inactive',
     msg.StreamStatus.STATE_WATCHING: 'watching',
@@ -69,39 +75,82 @@ def _state_of(camera: CameraStream) -> int:
     return msg.StreamStatus.STATE_WATCHING
 
 
+@dataclass(frozen=True)
+class Vitals:
+    """What diagnostics judge of a stream and its status does not tell.
+
+    Attributes:
+        dropped_share: Share of the wanted frames lost since the last look, 0 to 1.
+        arriving_share: Images that arrive, as a share of those that frame_fps wants; nan where
+            that cannot be told.
+        recent: The line reported last, '' when that is long ago.
+    """
+
+    dropped_share: float = 0.0
+    arriving_share: float = math.nan
+    recent: str = ''
+
+
+def arriving_share(camera: CameraStream) -> float:
+    """Measure `Vitals.arriving_share`; nan without images, and until a whole window is open."""
+    counts = camera.statistics
+    age_s = time.monotonic() - counts.active_since
+    if not camera.is_open or camera.is_stale or age_s < WINDOW_S:
+        return math.nan
+    # One image more or less in the window is chance.
+    return (counts.received.per_second() + 1 / WINDOW_S) / camera.stream.config.frame_fps
+
+
 def diagnose(
-    name: str, status: msg.StreamStatus, config: NodeConfig, dropped_share: float
+    name: str, status: msg.StreamStatus, vitals: Vitals, config: NodeConfig
 ) -> DiagnosticStatus:
     """Judge a status by the thresholds of `config`.
 
     Args:
         name: Of the stream, as diagnostics list it.
         status: What was measured.
+        vitals: What was measured besides.
         config: The thresholds.
-        dropped_share: Share of the wanted frames lost since the last look, 0 to 1.
     """
-    latency = status.decision_latency_p95
-    findings = [
-        (ERROR, 'failed') if status.state == msg.StreamStatus.STATE_FAILED else None,
-        (ERROR, 'no images') if status.state == msg.StreamStatus.STATE_STALE else None,
-        _above(latency, config.warn_latency, config.error_latency, 'decisions {:.1f} s late'),
-        _above(
-            dropped_share, config.warn_dropped, config.error_dropped, '{:.0%} of frames dropped'
-        ),
-        (WARN, status.last_error) if status.last_error else None,
-    ]
-    found = [finding for finding in findings if finding]
-    level = max((finding[0] for finding in found), default=OK)
-    words = [finding[1] for finding in found] or [STATE_NAMES[status.state]]
+    has_failed = status.state == msg.StreamStatus.STATE_FAILED
     values = {
         field: getattr(status, field)
         for field in status.get_fields_and_field_types()
         if field not in ('header', 'state', 'last_error')
     }
-    if torch.cuda.is_available() and status.device.startswith('cuda'):
-        free, total = torch.cuda.mem_get_info()
-        values['gpu_memory_used_gb'] = (total - free) / 1e9
-        values['gpu_memory_total_gb'] = total / 1e9
+    findings = [
+        (ERROR, f'failed; {status.last_error}') if has_failed else None,
+        (ERROR, 'no images') if status.state == msg.StreamStatus.STATE_STALE else None,
+        _below(
+            vitals.arriving_share,
+            config.warn_fps,
+            config.error_fps,
+            f'only {status.fps_received:.1f} images/s arrive',
+        ),
+        _above(
+            status.decision_latency_p95,
+            config.warn_latency,
+            config.error_latency,
+            f'decisions {status.decision_latency_p95:.1f} s late',
+        ),
+        _above(
+            vitals.dropped_share,
+            config.warn_dropped,
+            config.error_dropped,
+            f'{vitals.dropped_share:.0%} of frames dropped',
+        ),
+        _above(
+            status.backlog_frames / max(status.backlog_capacity, 1),
+            config.warn_backlog,
+            config.error_backlog,
+            f'{status.backlog_frames} of {status.backlog_capacity} frames wait',
+        ),
+        _judge_gpu_memory(status.device, values, config),
+        (WARN, vitals.recent) if vitals.recent and not has_failed else None,
+    ]
+    found = [finding for finding in findings if finding]
+    level = max((finding[0] for finding in found), default=OK)
+    words = [finding[1] for finding in found] or [STATE_NAMES[status.state]]
     return DiagnosticStatus(
         level=level,
         name=name,
@@ -111,11 +160,33 @@ def diagnose(
     )
 
 
-def _above(value: float, warn: float, error: float, words: str) -> tuple[bytes, str] | None:
-    if math.isnan(value) or value <= warn:
+def _judge_gpu_memory(device: str, values: dict[str, Any], config: NodeConfig) -> Finding | None:
+    """Measure the model's GPU, whatever programs use it, into `values`."""
+    if not device.startswith('cuda'):
         return None
-    return ERROR if value > error else WARN, words.format(value)
+    try:
+        free, total = torch.cuda.mem_get_info(torch.device(device))
+    except RuntimeError as error:  # the rest of the health is told even so
+        return ERROR, f'{device} does not answer: {one_line(error)}'
+    used = total - free
+    values['gpu_memory_used_gb'] = used / 1e9
+    values['gpu_memory_total_gb'] = total / 1e9
+    share = used / total
+    words = f'{share:.1%} of the memory of {device} in use'
+    return _above(share, config.warn_gpu_memory, config.error_gpu_memory, words)
 
 
-def _text(value) -> str:
+def _above(value: float, warn: float, error: float, words: str) -> Finding | None:
+    """Find `value` too high; nan is never."""
+    if math.isnan(value) or value <= min(warn, error):
+        return None
+    return ERROR if value > error else WARN, words
+
+
+def _below(value: float, warn: float, error: float, words: str) -> Finding | None:
+    """Find `value` too low; nan is never."""
+    return _above(-value, -warn, -error, words)
+
+
+def _text(value: Any) -> str:
     return f'{value:.4g}' if isinstance(value, float) else str(value)

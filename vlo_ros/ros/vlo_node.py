@@ -140,6 +140,8 @@ class VloNode(LifecycleNode):
             self.cameras.append(
                 CameraStream(self, name, self.model, stream_config, self.settings, self._lanes)
             )
+        with self._watching:
+            self._reporter.join([camera.name for camera in self.cameras])
         if self.settings.cameras:  # else ~/reset is the one camera's
             self._reset_all = self.create_service(TriggerService, '~/reset', self._on_reset_all)
         self.parameters.is_configured = True
