@@ -60,6 +60,14 @@ def test_a_node_that_is_not_there_is_one_line(graph):
     assert 'not on the graph after 1 s' in line
 
 
+def test_it_is_a_node_of_its_own_and_serves_no_parameters(graph, bring_up_fast):
+    node = bring_up_fast.node
+    space = graph.namespace.strip('/')
+    assert node.get_name() == f'bring_up_{space}_vlo_{os.getpid()}'
+    served = node.get_service_names_and_types_by_node(node.get_name(), node.get_namespace())
+    assert not [name for name, _ in served if 'parameter' in name]
+
+
 class Lifecycle:
     """The two services that bring_up asks, answered as a test says."""
 
@@ -97,6 +105,7 @@ def bring_up_fast(graph, monkeypatch):
             graph.wait_for(lambda: meanwhile() or complaint.done(), 2 * TIMEOUT_S)
             return complaint.result()
 
+    run.node = node
     yield run
     executor.shutdown()
     node.destroy_node()

@@ -12,6 +12,8 @@ swallow what is asked of them, so that a launch file cannot configure a successo
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 import time
 
@@ -46,7 +48,9 @@ class BringUp(Node):
 
     def __init__(self, target: str, executor: SingleThreadedExecutor) -> None:
         """Look for the services of the node `target`."""
-        super().__init__('bring_up', context=executor.context)
+        # Two of them at a time are two nodes, and containers give the same small process ids.
+        name = re.sub(r'\W+', '_', f'bring_up{target}_{os.getpid()}', flags=re.ASCII)
+        super().__init__(name, context=executor.context, start_parameter_services=False)
         self._target = target
         self._executor = executor
         self._get = self.create_client(GetState, f'{target}/get_state')
