@@ -46,6 +46,7 @@ setup(
     entry_points={'console_scripts': ['vlo = vlo_ros.__main__:main']},
     install_requires=[
         'av>=12',
+        'huggingface-hub>=1',
         'numpy>=1.26',
         'opencv-python-headless>=4.9',
         'peft>=0.17',

@@ -98,11 +98,11 @@ fingerprint() {
   } | sha256sum | cut -d' ' -f1
 }
 
-CORE_REQUIREMENTS=(core train dev)
+CORE_REQUIREMENTS=(core numpy_2 train dev)
 if [[ -n ${ROS_DISTRO-} ]]; then
-  ROS_REQUIREMENTS=(core apt train dev person colcon)
+  ROS_REQUIREMENTS=(core numpy_1 train dev person colcon)
 else
-  ROS_REQUIREMENTS=(core train dev person colcon ros_kilted)
+  ROS_REQUIREMENTS=(core numpy_2 train dev person colcon ros_kilted)
 fi
 
 ros_fingerprint() { fingerprint "${ROS_REQUIREMENTS[@]}"; }
@@ -145,29 +145,19 @@ environment_belongs_here() {
 
 # install_requirements PYTHON NAMES...
 install_requirements() {
-  local python=$1 name link links=() list
+  local python=$1 name link links=() wanted=(--constraint "$ROOT/requirements/constraints.txt")
   shift
-  list=$(mktemp)
-  for name in "$@"; do
-    # apt.txt stands in for the lines of core.txt that it names.
-    if [[ $name == core && " $* " == *' apt '* ]]; then
-      grep -vE '^(numpy|opencv-python-headless)==' "$ROOT/requirements/core.txt" >>"$list"
-    else
-      cat "$ROOT/requirements/$name.txt" >>"$list"
-    fi
-  done
+  for name in "$@"; do wanted+=(--requirement "$ROOT/requirements/$name.txt"); done
   for link in $(find_links); do links+=(--find-links "$link"); done
   if ! find_uv && "$python" -m pip install --quiet "uv==$UV_VERSION"; then UV=("$python" -m uv); fi
   if [[ -n ${UV-} ]]; then
     UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-300}" without_package_list \
       "${UV[@]}" pip install --python "$python" \
-      ${PIP_INDEX_URL:+--index-url "$PIP_INDEX_URL"} "${links[@]}" \
-      --constraint "$ROOT/requirements/constraints.txt" --requirement "$list" && rm -f "$list" && return
+      ${PIP_INDEX_URL:+--index-url "$PIP_INDEX_URL"} "${links[@]}" "${wanted[@]}" && return
     say 'uv could not install the requirements; trying pip'
     "$python" -m ensurepip >/dev/null
   fi
-  "$python" -m pip install --constraint "$ROOT/requirements/constraints.txt" --requirement "$list"
-  rm -f "$list"
+  "$python" -m pip install "${wanted[@]}"
 }
 
 # uv draws its progress on a terminal; elsewhere spare the reader two hundred lines.

@@ -28,7 +28,12 @@ def pytest_report_header():
 
 def pytest_configure(config):
     # Third parties, at import: the parser behind rclpy's type support, transformers.
-    for line in ("ignore:module 'sre_:DeprecationWarning", 'ignore::FutureWarning:transformers'):
+    for line in (
+        "ignore:module 'sre_:DeprecationWarning",
+        'ignore::FutureWarning:transformers',
+        # rclpy, of a client that ended while it was being answered
+        'ignore:failed to send response:RuntimeWarning',
+    ):
         config.addinivalue_line('filterwarnings', line)
 
 
