@@ -12,6 +12,7 @@ from functools import partial
 from unittest import mock
 
 import torch
+from torch import nn
 from transformers import LlamaConfig
 
 from bench import machine
@@ -27,6 +28,7 @@ from bench.random_models import (
     make_stream,
     speaking_at,
 )
+from vlo_ros import onednn
 from vlo_ros.attention import Segment
 from vlo_ros.checkpoint import VloModel
 from vlo_ros.language_model import LanguageModel
@@ -117,6 +119,20 @@ def chunk_row(model: VloModel, size: Size, chunk: str) -> dict[str, float]:
         'fps': 1 / seconds,
         **achieved(size.llama, model.dtype, context, per_forward, seconds * per_forward),
     }
+
+
+def packed_products() -> dict[str, float]:
+    """What oneDNN makes of a large product; PyTorch alone takes MKL in float32."""
+    side, found = 1536, {}
+    for dtype in (torch.float32, torch.bfloat16):
+        layers = nn.Sequential(nn.Linear(side, side, bias=False, dtype=dtype))
+        onednn.pack_linears(layers)
+        inputs = torch.randn(side, side).to(dtype)
+        with torch.inference_mode():
+            seconds = machine.least_of(machine.cpu_seconds, partial(layers, inputs))
+        name = str(dtype).removeprefix('torch.')
+        found[f'packed_product_{name}_gflop_per_s'] = 2 * side**3 / seconds / 1e9
+    return found
 
 
 def achieved(
