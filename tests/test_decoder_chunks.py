@@ -78,11 +78,14 @@ def test_a_chunk_of_silent_frames_is_one_forward():
         assert recorder.num_forwards == num_forwards
 
 
-@pytest.mark.parametrize('seed', range(300, 302))
+@pytest.mark.parametrize('seed', [301, 303])  # silences of 1 to 9 frames
 def test_a_frame_that_speaks_costs_the_chunk_behind_it_and_no_more(model, seed):
     print('seed', seed)
-    scenario = random_scenario(seed, model, 32, chunk='8', instruction='', max_new_tokens=5)
-    scenario = dataclasses.replace(scenario, queries=[], cancels=set())
+    scenario = random_scenario(seed, model, 32)
+    config = StreamConfig(
+        chunk='8', max_new_tokens=5, silence_threshold=0.0, resume_silence_threshold=None
+    )
+    scenario = dataclasses.replace(scenario, queries=[], config=config, cancels=set())
     outcomes, recorder, _ = play(model, scenario)
     decisions = [outcome for outcome in outcomes if isinstance(outcome, Decision)]
     # One forward up to the frame that speaks, or of 8; one for each token that is said.
@@ -91,5 +94,5 @@ def test_a_frame_that_speaks_costs_the_chunk_behind_it_and_no_more(model, seed):
     for decision in decisions:
         num_forwards += num_in_chunk == 0
         num_in_chunk = 0 if decision.speaks else (num_in_chunk + 1) % 8
-    assert recorder.num_forwards == num_forwards
     assert len(decisions) == 32
+    assert recorder.num_forwards == num_forwards
