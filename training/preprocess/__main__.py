@@ -19,9 +19,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.datasets.layout import PUBLISHED_TOWER
-from training.preprocess.encode import Outcome, remove_partial_files
+from training.preprocess.encode import Outcome
 from training.preprocess.executors import LostError, run_here, run_on_ray, run_on_slurm
-from training.preprocess.index import metadata_path, report_path, write_index, write_report
+from training.preprocess.index import (
+    metadata_path,
+    remove_partial_files,
+    report_path,
+    write_index,
+    write_report,
+)
 from training.preprocess.jobs import Job, Settings, find_jobs, tower_fingerprint
 from vlo_ros.config import BUNDLED, load_config
 from vlo_ros.errors import ConfigError, VloError

@@ -9,14 +9,12 @@ import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from training.features import FeatureError
 from training.preprocess.feature_file import SUFFIX, Header, find_file, read_header, write_features
 from training.preprocess.jobs import Job, Settings
-from training.whole_files import PARTIAL
 from vlo_ros.checkpoint import load_tower, resolve_device, resolve_dtype
 from vlo_ros.errors import ConfigError, VloError, one_line
 from vlo_ros.events import NS_PER_S, Frame
@@ -222,9 +220,3 @@ def fill_rows(ticks: torch.Tensor) -> torch.Tensor:
 def part_uid(uid: str, number: int) -> str:
     """Name of the streams of a recording whose stamps went back."""
     return uid if number == 0 else f'{uid}.{number + 1}'
-
-
-def remove_partial_files(folder: Path) -> None:
-    """Remove what killed runs were writing."""
-    for path in folder.glob(f'.*{PARTIAL}'):
-        path.unlink(missing_ok=True)

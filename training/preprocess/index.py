@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from training.features import FeatureError
 from training.preprocess.encode import Outcome
 from training.preprocess.feature_file import OFFICIAL_SUFFIX, SUFFIX, read_header
-from training.whole_files import write_json
+from training.whole_files import PARTIAL, write_json
 
 
 def metadata_path(output: Path) -> Path:
@@ -22,6 +23,15 @@ def metadata_path(output: Path) -> Path:
 def report_path(output: Path) -> Path:
     """Beside the feature folder."""
     return output.with_name(f'{output.name}_report.json')
+
+
+def remove_partial_files(output: Path) -> None:
+    """Remove what killed runs were writing, in the feature folder and beside it."""
+    partial = [*output.glob(f'.*{PARTIAL}')]
+    for path in (metadata_path(output), report_path(output)):
+        partial += path.parent.glob(f'.{escape(path.name)}.*{PARTIAL}')
+    for path in partial:
+        path.unlink(missing_ok=True)
 
 
 def write_index(output: Path, fps: float) -> int:

@@ -13,7 +13,12 @@ from tests.recordings import START_NS, write_video
 from training.features import FeatureError, FeatureStore
 from training.preprocess.encode import fill_rows, process, ticks_of
 from training.preprocess.feature_file import find_file, read_header, read_stamps
-from training.preprocess.index import metadata_path, write_index, write_report
+from training.preprocess.index import (
+    metadata_path,
+    remove_partial_files,
+    write_index,
+    write_report,
+)
 from training.preprocess.jobs import Job, find_jobs
 from vlo_ros.checkpoint import load_tower
 from vlo_ros.errors import ConfigError, SourceError
@@ -143,6 +148,19 @@ def test_the_index_is_what_builders_and_training_read(done):
         num_frames = round(entry['duration'] * 2) + 1
         read = FeatureStore([]).load({entry['path']: (0, num_frames)})
         assert read.shape == (num_frames, 10, dim)
+
+
+def test_what_killed_runs_left_is_removed_and_what_others_write_is_not(settings):
+    output = settings().output
+    left = [output / '.whole.safetensors.7.partial'] + [
+        output.with_name(f'.features_{what}.json.7.partial') for what in ('metadata', 'report')
+    ]
+    others = output.with_name('.features_2_report.json.7.partial')
+    for path in (*left, others):
+        path.touch()
+    remove_partial_files(output)
+    assert not any(path.exists() for path in left)
+    assert others.exists()
 
 
 def test_a_damaged_feature_file_is_made_again(settings, recordings):
