@@ -72,9 +72,8 @@ def check_killed_equals_whole(
     arguments: Sequence[str],
     run: Callable[[], None],
     result: Callable[[], Any],
-    num_kills: int = 1,
 ) -> None:
-    """Kill a program at random moments, finish it, and compare with a run that was left alone.
+    """Kill a program at a random moment, finish it, and compare with a run that was left alone.
 
     Args:
         folder: What the program makes; empty at the beginning.
@@ -82,27 +81,23 @@ def check_killed_equals_whole(
         arguments: Its arguments.
         run: The same program in this process.
         result: What is compared, read from `folder`.
-        num_kills: How often it is killed, each time at a moment of the whole run.
     """
-    rng = source_of_chance()
     moments = Moments(folder)
     run()
     total = moments.stop()
     expected = result()
-    assert total > num_kills and expected
+    assert total > 1 and expected
     shutil.rmtree(folder)
     folder.mkdir()
-    # Later kills come earlier in what is left to do.
-    for lethal in sorted((rng.randint(1, total) for _ in range(num_kills)), reverse=True):
-        print(f'killed at moment {lethal} of {total}')
-        child = subprocess.run(
-            [sys.executable, '-m', 'tests.training.killed', str(folder), str(lethal), module,
-             *arguments],
-            cwd=ROOT, env={**os.environ, 'TQDM_DISABLE': '1'}, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        # What an earlier kill left done needs no moments again.
-        assert child.returncode in (-signal.SIGKILL, 0), child.stdout + child.stderr
+    lethal = source_of_chance().randint(1, total)
+    print(f'killed at moment {lethal} of {total}')
+    child = subprocess.run(
+        [sys.executable, '-m', 'tests.training.killed', str(folder), str(lethal), module,
+         *arguments],
+        cwd=ROOT, env={**os.environ, 'TQDM_DISABLE': '1'}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert child.returncode == -signal.SIGKILL, child.stdout + child.stderr
     run()
     assert result() == expected
 

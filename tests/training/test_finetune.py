@@ -5,17 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.chance import source_of_chance
 from tests.training.golden import GOLDEN
 from tests.training.killed import check_killed_equals_whole
 from tests.training.toy import toy_recipe, write_toy
@@ -35,49 +30,6 @@ LLM = GOLDEN / 'live1plus' / 'llm'
 def losses(folder: Path) -> list[tuple[int, float, float]]:
     lines = map(json.loads, (folder / 'log.jsonl').read_text().splitlines())
     return [(line['step'], line['loss'], line['grad_norm']) for line in lines]
-
-
-def start(recipe: str, output: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, '-m', 'training.finetune', recipe, f'output={output}']
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'TQDM_DISABLE': '1'}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
-    )  # fmt: skip
-
-
-def kill_when_logged(process: subprocess.Popen[str], step: int) -> None:
-    """Kill -9 as soon as the line of that step is printed."""
-    assert process.stdout is not None
-    seen = 0
-    for line in process.stdout:
-        seen += "'loss'" in line
-        if seen >= step:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-
-@pytest.mark.timeout(900)  # programs start slowly on a busy machine
-def test_killed_training_goes_on_with_the_same_losses(tmp_path: Path) -> None:
-    recipe = toy_recipe(tmp_path)
-    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
-    finetune(load_recipe(recipe, [f'output={whole}']))
-    step = source_of_chance().randint(4, 9)
-    print(f'killed after step {step}')
-    kill_when_logged(start(recipe, broken), step)
-    checkpoint = last_checkpoint(broken)
-    assert checkpoint is not None
-    assert not (broken / 'training.json').exists()
-    second = start(recipe, broken)
-    output, _ = second.communicate()
-    assert second.returncode == 0, output
-    assert losses(broken) == losses(whole)
-    assert len(losses(whole)) == 12
-    for name in ('llm/model.safetensors', 'connector.safetensors'):
-        expected, found = load_file(whole / name), load_file(broken / name)
-        assert expected.keys() == found.keys()
-        assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
 @pytest.mark.timeout(900)  # programs start slowly on a busy machine
