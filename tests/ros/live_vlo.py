@@ -133,7 +133,8 @@ def live_vlo(graph, folder, **parameters):
         'vlo_node',
         graph.namespace,
         model=TINY_MODEL,
-        **{f'qos_overrides.{graph.namespace}/image.subscription.{name}': value
+        **{f'qos_overrides.{graph.namespace}/{topic}.subscription.{name}': value
+           for topic in ('image', 'image/compressed')
            for name, value in (('reliability', 'reliable'), ('depth', 1000))},
         **parameters,
     )  # fmt: skip

@@ -30,6 +30,7 @@ PARAMETERS = {
     'stale_after': 0.5,
     'inbox_images': NUM_IMAGES,
     'backlog_queries': 32,
+    'backlog_frames': NUM_IMAGES,
 }
 
 
@@ -102,8 +103,8 @@ def wild_query(draw, number, now_ns):
     return query
 
 
-def accounted_for(live, before, number):
-    """Wait until the end of each of `number` images is counted; return how they ended."""
+def all_judged_or_rejected(live, before, measured):
+    """Wait until the end of each image since `before` is counted: every one was wanted."""
 
     def ends_of(status):
         return {
@@ -113,11 +114,14 @@ def accounted_for(live, before, number):
 
     after = live.status(
         lambda status: (
-            status.frames_received - before.frames_received == number
-            and sum(ends_of(status).values()) == number
+            status.frames_received - before.frames_received == NUM_IMAGES
+            and sum(ends_of(status).values()) == NUM_IMAGES
         )
     )
-    return ends_of(after)
+    ends = ends_of(after)
+    measured('ends of the images', ends)
+    assert (ends['skipped'], ends['dropped']) == (0, 0)
+    assert ends['judged'] > 20 and ends['rejected'] > 20
 
 
 def is_well(graph, live):
@@ -135,9 +139,7 @@ def test_every_wild_image_is_judged_or_rejected(graph, live, draw, measured):
     before = live.status()
     for number in range(NUM_IMAGES):
         graph.send_message(wild_image(draw, live.start_ns + number * S // 2))
-    ends = accounted_for(live, before, NUM_IMAGES)
-    measured('ends of the images', ends)
-    assert ends['judged'] > 20 and ends['rejected'] > 20
+    all_judged_or_rejected(live, before, measured)
     is_well(graph, live)
 
 
@@ -147,9 +149,7 @@ def test_every_wild_compressed_image_is_judged_or_rejected(graph, live, draw, me
         for number in range(NUM_IMAGES):
             message = wild_file(draw, live.start_ns + number * S // 2)
             graph.send_message(message, 'image/compressed')
-        ends = accounted_for(live, before, NUM_IMAGES)
-        measured('ends of the images', ends)
-        assert ends['judged'] > 20 and ends['rejected'] > 20
+        all_judged_or_rejected(live, before, measured)
     is_well(graph, live)
 
 
