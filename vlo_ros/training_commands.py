@@ -37,6 +37,6 @@ def run_training_program(name: str, arguments: list[str]) -> None:
         program = importlib.import_module(f'{PROGRAMS}.{name}')
     except ModuleNotFoundError as error:
         raise VloError(
-            f"{name} needs {error.name}, which is not here; pip install 'vlo_ros[train]'"
+            f"{name} needs {error.name}, which is not here; pip install '.[train]' in the checkout"
         ) from error
     program.run(arguments)

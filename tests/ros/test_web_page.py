@@ -2,20 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page in a real browser, beside a real node: what a person sees and does."""
 
+import base64
+
 import av
 import cv2
+import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
-pytest.importorskip('aiohttp', reason='aiohttp is not installed (pip install vlo_ros[person])')
+pytest.importorskip('aiohttp', reason="aiohttp is not installed (pip install '.[person]')")
 
 from tests.ros.graph import TINY_MODEL
 from tests.ros.web_page import browser, web_server
 from vlo_ros import msg
+from vlo_ros.overlay import Overlay, draw_overlay
 from vlo_ros.ros.convert import image_message_of
 
-S = 1_000_000_000
+PLOTS = ('plot-silence', 'plot-latency')
+# What the published demo puts to its users, demo/app.py of showlab/videollm-online.
+PUBLISHED_EXAMPLES = {
+    'Please narrate the video in real time.',
+    'Please describe what I am doing.',
+    'Could you summarize what have been done?',
+    'Hi, guide me the next step.',
+}
 
 
 @pytest.fixture
@@ -47,13 +58,66 @@ def text_of(driver, selector):
     )
 
 
-def colours_in(driver, canvas):
-    """Number of different colours drawn on a canvas."""
+def pixels_of(driver, canvas, *names):
+    """Number of pixels of a canvas that have the colour of one of the page's variables."""
     return driver.execute_script(
-        f'const c = document.getElementById("{canvas}");'
-        'const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;'
-        'return new Set(new Uint32Array(d.buffer)).size'
+        """
+        const c = document.getElementById(arguments[0]);
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        const style = getComputedStyle(document.documentElement);
+        const wanted = arguments[1].map((name) => {
+          const hex = style.getPropertyValue(name).trim();
+          return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+        });
+        let count = 0;
+        for (let at = 0; at < d.length; at += 4)
+          if (d[at + 3] > 60 && wanted.some((rgb) => rgb.every((v, i) => Math.abs(v - d[at + i]) < 9)))
+            count += 1;
+        return count;
+        """,  # noqa: E501
+        canvas,
+        names,
     )
+
+
+def bars_of(driver, canvas):
+    return pixels_of(driver, canvas, '--blue', '--orange')
+
+
+def shown_picture(driver):
+    """What the live picture shows now, (H, W, 3) RGB; None before there is one."""
+    url = driver.execute_script(
+        """
+        const image = document.getElementById('picture');
+        if (!image.naturalWidth) return null;
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+        canvas.getContext('2d').drawImage(image, 0, 0);
+        return canvas.toDataURL('image/png');
+        """
+    )
+    if url is None:
+        return None
+    data = np.frombuffer(base64.b64decode(url.partition(',')[2]), np.uint8)
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def drawn_over(picture_HWC, plain_NHWC):
+    """Pixels that differ from the scene behind them: top left quarter, bottom, and between."""
+    third = picture_HWC.shape[0] // 3
+    differences_NHW = np.abs(picture_HWC.astype(int) - plain_NHWC).max(-1)
+    # the scene that fits best where nothing is ever drawn
+    differs = differences_NHW[differences_NHW[:, third:-third].mean((1, 2)).argmin()] > 60
+    corner, bottom = differs[:third, : len(differs) // 2], differs[-third:]
+    return corner.sum(), bottom.sum(), differs[third:-third].sum()
+
+
+def is_drawn_over(picture_HWC, plain_NHWC):
+    """Whether the picture is one of the scenes with silence bar and caption on it."""
+    if picture_HWC is None or picture_HWC.shape != plain_NHWC.shape[1:]:
+        return False
+    corner, bottom, between = drawn_over(picture_HWC, plain_NHWC)
+    return corner > 3000 and bottom > 3000 and between < 300
 
 
 def complaints(driver):
@@ -63,10 +127,10 @@ def complaints(driver):
 def test_a_person_watches_asks_and_reads_the_answer(graph, scenes, page):
     node = graph.active_vlo()
     show_camera(graph, scenes[::12])
+    assert [bars_of(page, canvas) for canvas in PLOTS] == [0, 0]
     graph.wait_for(lambda: text_of(page, '.line.remark'))
-    assert graph.wait_for(
-        lambda: page.execute_script('return document.getElementById("picture").naturalWidth')
-    )
+    plain_NHWC = np.stack([draw_overlay(scene, Overlay()) for scene in scenes[::12]]).astype(int)
+    graph.wait_for(lambda: is_drawn_over(shown_picture(page), plain_NHWC))
     graph.wait_for(lambda: 'images/s' in text_of(page, '#status'))
     assert text_of(page, '#state') in ('watching', 'speaking')
 
@@ -80,11 +144,15 @@ def test_a_person_watches_asks_and_reads_the_answer(graph, scenes, page):
     assert said[0] in answer
     assert text_of(page, '.line.question') == 'youWhat am I doing?'
 
-    example = page.find_element('css selector', '#examples button')
-    example.click()
-    graph.wait_for(lambda: example.text in text_of(page, '.line.question'))
-    for canvas in ('plot-silence', 'plot-latency'):
-        assert colours_in(page, canvas) > 3
+    examples = page.find_elements('css selector', '#examples button')
+    assert {example.text for example in examples} >= PUBLISHED_EXAMPLES
+    for example in (examples[0], examples[-1]):
+        example.click()
+        graph.wait_for(lambda text=example.text: text in text_of(page, '.line.question'))
+    for canvas in PLOTS:
+        graph.wait_for(lambda canvas=canvas: bars_of(page, canvas) > 40)
+    assert pixels_of(page, 'plot-silence', '--red') > 40  # the threshold
+    assert pixels_of(page, 'plot-latency', '--red') == 0
 
     set_slider(page, 'silence_threshold', 0.4)
     graph.wait_for(lambda: node.get_parameter('silence_threshold').value == 0.4)

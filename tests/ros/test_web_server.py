@@ -4,10 +4,11 @@
 
 import base64
 import http.client
+import socket
 
 import pytest
 
-pytest.importorskip('aiohttp', reason='aiohttp is not installed (pip install vlo_ros[person])')
+pytest.importorskip('aiohttp', reason="aiohttp is not installed (pip install '.[person]')")
 
 from tests.ros.web_page import request, web_server
 from vlo_ros.errors import VloError
@@ -79,6 +80,35 @@ def test_another_site_may_not_use_the_page(port, path):
     for headers in ({'Host': 'evil.example'}, {'Origin': 'http://evil.example'}):
         assert request(port, path, **headers)[0] == 403
     assert request(port, '/upload?name=x.mp4', 'POST', b'', Origin='http://evil.example')[0] == 403
+
+
+@pytest.mark.parametrize('host', ['[', ':', '', '[::1', 'evil.example:80@127.0.0.1'])
+def test_a_host_that_is_no_name_is_refused(port, host):
+    assert request(port, '/', Host=host)[0] in (400, 403)
+
+
+@pytest.fixture(scope='module')
+def open_port(tmp_path_factory):
+    path = tmp_path_factory.mktemp('web') / 'password'
+    path.write_text('open sesame\n')
+    options = ('--host', '0.0.0.0', '--password-file', path, '--name', 'Proxy.example')
+    with web_server('--node', '/nobody/vlo', *options) as port:
+        yield port
+
+
+def test_an_open_page_knows_its_own_names_and_no_others(open_port):
+    known = {'Authorization': basic('open sesame')}
+    name = socket.gethostname()
+    for host in ('127.0.0.1', '192.168.1.5', '[fe80::1]', 'localhost', name, f'{name}.local'):
+        assert request(open_port, '/', Host=f'{host}:{open_port}', **known)[0] == 200, host
+    assert request(open_port, '/', Host='proxy.example', **known)[0] == 200
+    for host in ('evil.example', f'{name}.evil.example', '127.0.0.1.evil.example', 'x'):
+        status, _, text = request(open_port, '/', Host=host, **known)
+        assert status == 403, host
+        assert '--name' in text
+    own = f'127.0.0.1:{open_port}'
+    for origin in ('http://evil.example', 'null', f'http://127.0.0.1:{open_port + 1}'):
+        assert request(open_port, '/', Host=own, Origin=origin, **known)[0] == 403
 
 
 def test_a_socket_from_the_page_itself_is_accepted(port):

@@ -254,8 +254,10 @@ class Bridge(Node):
         topics = dict(self.get_topic_names_and_types())
         if not self.image_topic:
             images = watched_images(self, self._node_name)
-            wanted = [topic for topic in images if not self._camera or self._camera in topic]
+            wanted = [topic for topic in images if self._is_of_camera(topic)]
             if not wanted:
+                if images:
+                    self._tell({'kind': 'camera', 'text': self._unknown_camera(images)})
                 return
             self.image_topic = wanted[0]
         kinds = [
@@ -271,6 +273,17 @@ class Bridge(Node):
             self._on_image,
             qos_profile_sensor_data,
             raw=True,
+        )
+
+    def _is_of_camera(self, topic: str) -> bool:
+        """Whether a topic of the node's namespace has the camera's name as a piece of its own."""
+        namespace = self._node_name.rpartition('/')[0]
+        return not self._camera or self._camera in topic.removeprefix(namespace).split('/')
+
+    def _unknown_camera(self, images: list[str]) -> str:
+        return (
+            f'{self._node_name} watches {", ".join(images)}, none of them named after the camera '
+            f'{self._camera!r}: start the page with --image TOPIC'
         )
 
     def _read_settings(self) -> None:

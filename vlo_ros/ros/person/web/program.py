@@ -42,7 +42,7 @@ async def serve(options: argparse.Namespace) -> None:
     executor.add_node(bridge)
     thread = threading.Thread(target=_spin, args=(executor,), name='graph')
     try:
-        server = Server(bridge, options.host, _password(options), options.model)
+        server = Server(bridge, options.host, _password(options), options.model, options.name)
         runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         try:
@@ -100,6 +100,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--image', default='', help='camera topic; found out by itself')
     parser.add_argument('--host', default='127.0.0.1', help='address; others need a password')
     parser.add_argument('--port', type=int, default=8150, help='0 takes a free one')
+    parser.add_argument(
+        '--name',
+        action='append',
+        default=[],
+        help='what else browsers may call this server, such as the name of a proxy; repeatable',
+    )
     parser.add_argument(
         '--password-file', type=Path, help='file with the password; any user name goes with it'
     )

@@ -13,10 +13,12 @@ import base64
 import binascii
 import contextlib
 import hmac
+import ipaddress
 import json
 import secrets
+import socket
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,7 +52,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Server:
     """The page of one bridge."""
 
-    def __init__(self, bridge: Bridge, host: str, password: str, model: str) -> None:
+    def __init__(
+        self, bridge: Bridge, host: str, password: str, model: str, names: Sequence[str] = ()
+    ) -> None:
         """Prepare the application.
 
         Args:
@@ -58,6 +62,7 @@ class Server:
             host: Address that is bound.
             password: '' lets in everybody who can connect.
             model: Model that judges uploaded videos.
+            names: What else browsers may call this server, a proxy's name for instance.
 
         Raises:
             VloError: The address can be reached from elsewhere and there is no password.
@@ -68,7 +73,11 @@ class Server:
                 'keep 127.0.0.1 and forward the port (ssh -L)'
             )
         self._bridge = bridge
-        self._host = host
+        self._is_local = host in LOCAL
+        self._names = {*LOCAL, *map(str.lower, names)}
+        if not self._is_local:
+            own = socket.gethostname().lower()
+            self._names |= {host.lower(), own, f'{own}.local'}
         self._password = password
         self._model = model
         self._token = secrets.token_urlsafe(32)
@@ -86,7 +95,7 @@ class Server:
 
     def publish(self, event: Event) -> None:
         """Send an event to every page; on the loop's thread."""
-        if event['kind'] in ('status', 'settings'):
+        if event['kind'] in ('status', 'settings', 'camera'):
             self._latest[event['kind']] = event
         for queue in list(self._sockets):
             if queue.full():  # a browser that stopped reading: it may come back
@@ -101,7 +110,10 @@ class Server:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self._is_from_here(request):
-            raise web.HTTPForbidden(text='this page is not for other sites\n', headers=HEADERS)
+            raise web.HTTPForbidden(
+                text='this page is not for other sites; --name NAME gives it another name\n',
+                headers=HEADERS,
+            )
         if self._password and not self._knows_password(request):
             await asyncio.sleep(0.5)  # guessing takes its time
             raise web.HTTPUnauthorized(
@@ -112,11 +124,14 @@ class Server:
 
     def _is_from_here(self, request: web.Request) -> bool:
         """Whether the browser meant this server, and not a site that points at it."""
-        name = urlsplit(f'//{request.host}').hostname or ''
-        if self._host in LOCAL and name not in LOCAL:
-            return False  # a foreign name that resolves to this machine
-        origin = request.headers.get('Origin')
-        return origin is None or urlsplit(origin).netloc == request.host
+        try:
+            name = urlsplit(f'//{request.host}').hostname or ''
+            origin = urlsplit(request.headers.get('Origin', f'//{request.host}')).netloc
+        except ValueError:
+            return False
+        # A foreign name may resolve to this machine; an address stands for itself.
+        is_own = name in self._names or (not self._is_local and _is_address(name))
+        return is_own and '@' not in request.host and origin == request.host
 
     def _knows_password(self, request: web.Request) -> bool:
         cookie = request.cookies.get(COOKIE, '')
@@ -147,15 +162,15 @@ class Server:
         return response
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=MAX_MESSAGE_BYTES)
-        await socket.prepare(request)
+        page = web.WebSocketResponse(heartbeat=20.0, max_msg_size=MAX_MESSAGE_BYTES)
+        await page.prepare(request)
         queue: asyncio.Queue[Event | None] = asyncio.Queue(MAX_WAITING)
         for event in (*self._bridge.history, *self._latest.values()):
             queue.put_nowait(event)
         self._sockets.add(queue)
-        sender = asyncio.create_task(self._send(socket, queue))
+        sender = asyncio.create_task(self._send(page, queue))
         try:
-            async for message in socket:
+            async for message in page:
                 if message.type is WSMsgType.TEXT:
                     self._obey(message.data, queue)
         finally:
@@ -163,15 +178,13 @@ class Server:
             sender.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sender
-        return socket
+        return page
 
-    async def _send(
-        self, socket: web.WebSocketResponse, queue: asyncio.Queue[Event | None]
-    ) -> None:
+    async def _send(self, page: web.WebSocketResponse, queue: asyncio.Queue[Event | None]) -> None:
         with contextlib.suppress(ConnectionError):
             while (event := await queue.get()) is not None:
-                await socket.send_str(json.dumps(event))
-            await socket.close()
+                await page.send_str(json.dumps(event))
+            await page.close()
 
     def _obey(self, text: str, queue: asyncio.Queue[Event | None]) -> None:
         """Do what the page asks for; what is wrong with it is told to that page alone."""
@@ -249,3 +262,11 @@ class Server:
         for queue in list(self._sockets):
             if not queue.full():
                 queue.put_nowait(None)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -10,6 +10,11 @@ const EXAMPLES = [
   'Where am I?',
   'What should I do next?',
   'Did I forget anything?',
+  // those of the published demo, word for word
+  'Please narrate the video in real time.',
+  'Please describe what I am doing.',
+  'Could you summarize what have been done?',
+  'Hi, guide me the next step.',
 ];
 const SLIDERS = ['silence_threshold', 'frame_fps'];
 const MAX_POINTS = 160, MAX_LINES = 500;
@@ -73,6 +78,7 @@ const on = {
     }
     if (event.values === null) setState(`${event.node} is not there`, 'bad');
   },
+  camera(event) { $('no-picture').textContent = event.text; },
   note(event) { note(event.text); },
 };
 
