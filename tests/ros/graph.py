@@ -83,14 +83,15 @@ class Graph:
         )
 
     def active_vlo(self, **parameters):
-        """Start the node `vlo` and activate it, its topics heard."""
-        node = self.vlo(**parameters)
+        """Start the node `vlo` and activate it, its topics heard.
+
+        However long the machine stands still, no camera is taken for a silent one, unless a test
+        says after how many seconds it is.
+        """
+        node = self.vlo(**{'stale_after': 300.0, **parameters})
         for name in parameters.get('cameras', ['']):
             self.hear(name)
         assert node.trigger_configure().name == 'SUCCESS'
-        self.wait_for(
-            lambda: self.watcher.count_subscribers(f'{self.namespace}/vlo/query') or True
-        )
         assert node.trigger_activate().name == 'SUCCESS'
         return node
 
@@ -157,11 +158,17 @@ class Graph:
         self.publisher(topic, type(message)).publish(message)
 
     def deliver(self, node, message, topic='image'):
-        """Send a message and wait until the node's camera has it."""
-        statistics = node.cameras[0].statistics
-        before = statistics.frames_received
+        """Send a message and wait until the node's receive lane has dealt with it."""
+        camera = node.cameras[0]
+        subscription = camera.images._subscription
+        before = camera.statistics.frames_received
         self.send_message(message, topic)
-        self.wait_for(lambda: statistics.frames_received > before)
+        self.wait_for(
+            lambda: (
+                camera.statistics.frames_received > before
+                and subscription.callback_group.can_execute(subscription)
+            )
+        )
 
     def show(self, scenes, start_ns=100 * S, fps=2.0, topic='image', camera='', frame_id='eye'):
         """Send one frame after the other, each when the one before is judged; return stamps."""

@@ -3,12 +3,15 @@
 """`vlo latency --live` reports what the stamps of a running node say."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 
+from tests.ros.graph import S
 from vlo_ros import msg
-
-S = 1_000_000_000
 
 
 def start(*arguments):
@@ -17,12 +20,26 @@ def start(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, 'FORCE_COLOR': '1', 'COLUMNS': '200'},  # it shows what it has so far
     )
+
+
+def read_until_each_has_five(process):
+    """Read the table that it shows until all messages are in it; return what was read."""
+    told, full = '', {'to decision', 'to first token', 'to publish'}
+    killer = threading.Timer(120, process.kill)
+    killer.start()
+    while full and (line := process.stderr.readline()):
+        told += line
+        plain = re.sub(r'\x1b\[[0-9;?]*[A-Za-z]', '', line)
+        full -= {name for name in full if re.search(rf'capture {name} +5\b', plain)}
+    killer.cancel()
+    return told
 
 
 def test_percentiles_of_what_is_published_meanwhile(graph):
     node = f'{graph.namespace}/vlo'
-    process = start('--node', node, '--seconds', '6')
+    process = start('--node', node, '--seconds', '600')
     decisions = graph.publisher('vlo/decision', msg.Decision)
     responses = graph.publisher('vlo/response', msg.Response)
     for tenths in range(1, 6):
@@ -34,8 +51,10 @@ def test_percentiles_of_what_is_published_meanwhile(graph):
         response.first_token_stamp.nanosec = tenths * S // 10
         response.finished_stamp.sec = 101
         responses.publish(response)
-    output, complaint = process.communicate(timeout=120)
-    assert process.returncode == 0, complaint
+    complaint = read_until_each_has_five(process)
+    process.send_signal(signal.SIGINT)
+    output, rest = process.communicate(timeout=120)
+    assert process.returncode == 0, complaint + rest
     rows = {row['latency']: row for row in json.loads(output)['rows']}
     assert {row['stream'] for row in rows.values()} == {node}
     assert {name: (row['count'], round(row['p50'], 3)) for name, row in rows.items()} == {

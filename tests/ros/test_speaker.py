@@ -2,21 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """The speaker says what it hears on the topics, and falls silent when it is told to."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import wave
 
 import pytest
 from rclpy.parameter import Parameter
+from std_msgs.msg import Bool
 
 from vlo_ros import msg
 from vlo_ros.errors import VloError
-from vlo_ros.ros.person.speaker import SpeakerNode
+from vlo_ros.ros.person.speaker import LATCHED, SpeakerNode
 
 # A voice that writes its text: which words were said can then be read.
 TYPEWRITER = f'{sys.executable} -c "import sys; open(sys.argv[1], \'w\').write(input())" {{wav}}'
 PARTIAL, FINISHED = msg.Response.STATE_PARTIAL, msg.Response.STATE_FINISHED
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Texts that the node's callback has dealt with."""
+    take, texts = SpeakerNode._on_response, []
+
+    def note(node, response):
+        take(node, response)
+        texts.append(response.text)
+
+    monkeypatch.setattr(SpeakerNode, '_on_response', note)
+    return texts
 
 
 @pytest.fixture
@@ -59,22 +75,33 @@ def test_sentences_are_said_while_the_response_still_grows(graph, speaker, tmp_p
     assert words == ['You lift the cup.', 'Then you drink.']
 
 
-def test_mute_is_obeyed_at_once(graph, speaker, tmp_path):
-    slow = f'{sys.executable} -c "import time; time.sleep(600)" {{wav}}'
-    node = speaker(command=slow)
+def test_mute_is_obeyed_at_once(graph, speaker, taken, tmp_path):
+    voice, begun = tmp_path / 'slow_voice.py', tmp_path / 'begun'
+    voice.write_text(
+        'import sys, time\n'
+        'with open(sys.argv[1], "a") as begun:\n'
+        '    print(input(), file=begun)\n'
+        'time.sleep(600)\n'
+    )
+    begun.touch()
+    node = speaker(command=f'{sys.executable} {voice} {begun} {{wav}}')
     say(graph, 'A long story.')
-    graph.wait_for(lambda: node._voice._process)
+    graph.wait_for(begun.read_text)
     node.set_parameters([Parameter('mute', value=True)])
     graph.wait_for(lambda: not node._voice._process)
     say(graph, 'Not heard.', 1)
-    graph.spin_for(0.3)
+    graph.wait_for(lambda: 'Not heard.' in taken)
+    node.set_parameters([Parameter('mute', value=False)])
+    say(graph, 'Heard.', 2)
+    graph.wait_for(lambda: 'Heard.\n' in begun.read_text())
+    assert begun.read_text().splitlines() == ['A long story.', 'Heard.']
     assert files(tmp_path) == []
 
 
-def test_unmuted_it_says_what_is_new_and_nothing_old(graph, speaker, tmp_path):
+def test_unmuted_it_says_what_is_new_and_nothing_old(graph, speaker, taken, tmp_path):
     node = speaker(mute=True)
     say(graph, 'Old.', 0)
-    graph.spin_for(0.3)
+    graph.wait_for(lambda: taken)
     node.set_parameters([Parameter('mute', value=False)])
     say(graph, 'New.', 1)
     graph.wait_for(lambda: files(tmp_path))
@@ -87,6 +114,29 @@ def test_answers_only(graph, speaker, tmp_path):
     say(graph, 'An answer.', 1, trigger=msg.Response.TRIGGER_QUERY)
     graph.wait_for(lambda: files(tmp_path))
     assert [path.read_text() for path in files(tmp_path)] == ['An answer.']
+
+
+def test_it_tells_when_it_can_be_heard(graph, speaker, tmp_path, monkeypatch):
+    pipe, player = tmp_path / 'pipe', tmp_path / 'bin' / 'pw-play'
+    os.mkfifo(pipe)
+    player.parent.mkdir()
+    player.write_text(f'#!/bin/sh\ncat {pipe}\n')
+    player.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{player.parent}:{os.environ["PATH"]}')
+    node = speaker(output_folder='')
+    states = []
+    graph.watcher.create_subscription(
+        Bool, 'speaker/speaking', lambda state: states.append(state.data), LATCHED
+    )
+    graph.wait_for(lambda: states == [False])
+    say(graph, 'One.', 0)
+    graph.wait_for(lambda: states == [False, True])
+    pipe.open('wb').close()  # the player comes to its end
+    graph.wait_for(lambda: states == [False, True, False])
+    say(graph, 'Two.', 1)
+    graph.wait_for(lambda: len(states) == 4)
+    node.set_parameters([Parameter('mute', value=True)])
+    graph.wait_for(lambda: states == [False, True, False, True, False])
 
 
 @pytest.mark.skipif(not shutil.which('espeak-ng'), reason='espeak-ng is not installed')
@@ -104,18 +154,18 @@ def test_a_bad_parameter_is_one_line(graph, speaker):
     assert '\n' not in str(caught.value)
 
 
-def test_the_command_ends_on_an_interrupt(tmp_path):
-    import signal
-
+def test_the_command_ends_on_an_interrupt(graph, tmp_path):
     process = subprocess.Popen(
         [
-            *(sys.executable, '-m', 'vlo_ros', 'speak', '--engine', 'command'),
+            *(sys.executable, '-m', 'vlo_ros', 'speak', '--node', f'{graph.namespace}/vlo'),
+            *('--engine', 'command'),
             *('--command', TYPEWRITER, '--output-folder', str(tmp_path / 'out folder')),
         ],
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert any('says what /vlo responds' in line for line in iter(process.stderr.readline, ''))
+    begun = f'says what {graph.namespace}/vlo responds'
+    assert any(begun in line for line in iter(process.stderr.readline, ''))
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert (process.returncode, 'Traceback' in complaint) == (0, False), complaint
