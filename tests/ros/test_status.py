@@ -11,10 +11,12 @@ import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from vlo_ros import msg
+from vlo_ros.events import NS_PER_S as S
+from vlo_ros.response_latency import ResponseLatency
 from vlo_ros.ros import statistics as module
 from vlo_ros.ros.node_config import NodeConfig
 from vlo_ros.ros.statistics import WINDOW_S, StreamStatistics
-from vlo_ros.ros.status import Vitals, arriving_share, diagnose
+from vlo_ros.ros.status import Vitals, arriving_share, diagnose, status_of
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 WATCHING, STALE, FAILED = (
@@ -33,6 +35,13 @@ THRESHOLDS = NodeConfig(
     warn_gpu_memory=0.95,
     error_gpu_memory=0.99,
 )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])
+    return now
 
 
 def status(**fields):
@@ -139,14 +148,58 @@ def test_on_the_cpu_no_gpu_is_asked(monkeypatch):
     assert judge({'device': 'cpu'}).level == OK
 
 
+# -- the status ---------------------------------------------------------------------------
+
+
+def test_the_status_tells_each_figure_under_its_own_name(clock):
+    counts = StreamStatistics()
+    clock[0] += 2.0
+    for _ in range(20):
+        counts.image_arrived()
+    for hundredths in range(4):
+        counts.frame_judged()
+        counts.decision_latency.add_ns(hundredths * S // 100)
+    for tenths in range(101):
+        counts.response_ended(ResponseLatency(False, tenths * S // 10, 2 * tenths * S // 10))
+    decoder = SimpleNamespace(cache=SimpleNamespace(length=11, capacity=12))
+    stream = SimpleNamespace(
+        backlog_frames=13,
+        backlog_queries=14,
+        config=SimpleNamespace(backlog_frames=15),
+        decoder=decoder,
+        num_evictions=16,
+    )
+    told = status_of(
+        SimpleNamespace(
+            statistics=counts,
+            stream=stream,
+            num_dropped=17,
+            failure='',
+            notices=SimpleNamespace(last='a line'),
+            is_open=True,
+            is_stale=False,
+            judge=SimpleNamespace(is_speaking=True),
+            images=SimpleNamespace(frame_id='eye'),
+        ),
+        'tiny',
+        'cpu',
+    )
+    assert (told.state, told.header.frame_id) == (msg.StreamStatus.STATE_RESPONDING, 'eye')
+    assert (told.frames_received, told.fps_received) == (20, 10.0)
+    assert (told.frames_judged, told.fps_judged) == (4, 2.0)
+    assert (told.responses, told.frames_dropped, told.evictions) == (101, 17, 16)
+    assert (told.backlog_frames, told.backlog_capacity, told.backlog_queries) == (13, 15, 14)
+    assert (told.cache_tokens, told.cache_capacity, told.last_error) == (11, 12, 'a line')
+    percentiles = {
+        stage: [getattr(told, f'{stage}_latency_p{percent}') for percent in (50, 95, 99)]
+        for stage in ('decision', 'first_token', 'publish')
+    }
+    assert percentiles['decision'] == pytest.approx([0.015, 0.0285, 0.0297])
+    assert percentiles['first_token'] == pytest.approx([5.0, 9.5, 9.9])
+    assert percentiles['publish'] == pytest.approx([10.0, 19.0, 19.8])
+
+
 # -- images that arrive --------------------------------------------------------------------
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])
-    return now
 
 
 def camera(frame_fps, is_open=True, is_stale=False):
