@@ -148,7 +148,7 @@ def test_on_the_cpu_no_gpu_is_asked(monkeypatch):
     assert judge({'device': 'cpu'}).level == OK
 
 
-# -- the status ---------------------------------------------------------------------------
+# -- the status ----------------------------------------------------------------------------
 
 
 def test_the_status_tells_each_figure_under_its_own_name(clock):
