@@ -23,6 +23,7 @@ from vlo_ros import msg
 from vlo_ros.ros.convert import to_time
 
 S = 1_000_000_000
+PATIENCE_S = 60.0
 
 
 class ScriptedNode(Node):
@@ -98,7 +99,10 @@ class ScriptedNode(Node):
 
 def wait_for_listener(publisher):
     """What is said before anybody has found the topic is not heard."""
+    end = time.monotonic() + PATIENCE_S
     while not publisher.get_subscription_count():
+        if time.monotonic() > end:
+            raise TimeoutError(f'nobody listened to {publisher.topic_name} for {PATIENCE_S} s')
         time.sleep(0.01)
 
 

