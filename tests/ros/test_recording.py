@@ -9,6 +9,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from tests.ros.graph import TINY_MODEL, S
+from tests.ros.live_vlo import DOWN, UP
 from tests.ros.processes import change_state, node_argv, process
 from vlo_ros import msg
 from vlo_ros.checkpoint import load_model
@@ -69,15 +70,19 @@ def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_p
         'vlo_node',
         graph.namespace,
         model=str(TINY_MODEL),
+        stale_after=300.0,  # the query waits for its frame
         **{f'{topic}.reliability': 'reliable', f'{topic}.depth': HZ * SECONDS},
     )
     with process(vlo, tmp_path / 'vlo.log') as vlo_process:
-        assert change_state(graph, 'vlo', 1)
-        assert change_state(graph, 'vlo', 3)
-        graph.publisher('vlo/query', msg.Query)
-        for rate in (1.0, 2.0):  # the second time stamps go back: the stream starts afresh
-            for name in ('response', 'decision'):
+        for rate in (1.0, 2.0):
+            for transition_id in UP:
+                assert change_state(graph, 'vlo', transition_id)
+            for name in ('response', 'decision', 'status'):
                 graph.heard(name).clear()
+            asking = graph.publisher('vlo/query', msg.Query)
+            graph.wait_for(asking.get_subscription_count)
+            graph.ask(QUESTION, 'mine', ASKED_NS)
+            graph.wait_for(lambda: any(s.backlog_queries for s in graph.heard('status')))
             camera = node_argv(
                 'camera',
                 graph.namespace,
@@ -88,8 +93,6 @@ def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_p
                 **{f'qos_overrides.{graph.namespace}/image.publisher.depth': HZ * SECONDS},
             )
             with process(camera, tmp_path / f'camera_{rate}.log') as camera_process:
-                graph.wait_for(lambda: graph.heard('decision'))
-                graph.ask(QUESTION, 'mine', ASKED_NS)
                 graph.wait_for(lambda: len(graph.heard('decision')) == 2 * SECONDS)
                 graph.wait_for(lambda: len(graph.heard('response')) == len(replayed))
                 graph.wait_for(lambda process=camera_process: process.poll() is not None)
@@ -101,5 +104,8 @@ def test_a_bag_at_any_rate_gives_the_texts_of_replay(graph, bag, replayed, tmp_p
             (answer,) = [response for response in responses if response.query_id]
             assert answer.query_id == 'mine'
             assert {response.header.frame_id for response in responses} == {'camera'}
+            for transition_id in DOWN:
+                assert change_state(graph, 'vlo', transition_id)
+            graph.wait_for(lambda asking=asking: not asking.get_subscription_count())
     assert vlo_process.returncode == 0
     assert 'Traceback' not in (tmp_path / 'vlo.log').read_text()
