@@ -59,13 +59,13 @@ def test_the_threshold_is_marked_where_it_is():
 def test_the_caption_stands_at_the_bottom_and_the_rest_is_untouched():
     drawn = draw_overlay(grey(), Overlay('You lift the cup.'))
     assert (drawn[:300] == 120).all()
-    assert (drawn[380:] == 255).any()
+    assert (drawn[380:] > 240).any()  # white, or nearly: OpenCV 4 draws thinner letters than 5
 
 
 def test_a_long_caption_stays_inside_its_band():
     drawn = draw_overlay(grey(), Overlay('a word ' * 200))
     assert (drawn[:200] == 120).all()
-    assert not (drawn[-60:, -2:] == 255).any()
+    assert not (drawn[-60:, -2:] > 120).any()
 
 
 @pytest.mark.parametrize('value', [None, math.nan])
