@@ -167,11 +167,11 @@ def test_a_flood_that_is_all_wanted_is_bounded_and_every_image_is_accounted_for(
 ):
     live.set(frame_fps=120.0)
     try:
-        live.plant('slow', 0.3)
+        live.plant('hold')
         before = live.status()
         scripted_camera.send(every(live.start_ns, 120.0, 300))
         live.status(lambda status: changes(before, status)['frames_received'] == 300)
-        live.plant('slow', 0.0)
+        (live.faults / 'hold').unlink()
         after = live.status(lambda status: is_accounted_for(before, status, 300))
     finally:
         live.set(frame_fps=2.0)
