@@ -6,8 +6,13 @@ import os
 import random
 
 
-def source_of_chance() -> random.Random:
-    """Draws from a seed that is printed; VLO_TEST_SEED makes the same run again."""
+def seed_of_chance() -> int:
+    """A seed that is printed; VLO_TEST_SEED takes its place."""
     seed = int(os.environ.get('VLO_TEST_SEED') or random.SystemRandom().randrange(10**6))
     print(f'VLO_TEST_SEED={seed}')
-    return random.Random(seed)
+    return seed
+
+
+def source_of_chance() -> random.Random:
+    """Draws from a seed that is printed; VLO_TEST_SEED makes the same run again."""
+    return random.Random(seed_of_chance())

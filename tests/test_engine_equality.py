@@ -9,7 +9,7 @@ import collections
 import pytest
 import torch
 
-from tests.chance import source_of_chance
+from tests.chance import seed_of_chance
 from tests.plain_stream import PlainStream
 from tests.random_streams import (
     TinyModel,
@@ -40,7 +40,7 @@ def test_chunks_equal_an_ordinary_cache(tiny: TinyModel, kept: str, count: str) 
     """Against transformers' own cache and attention, one event per forward.
 
     A quarter of the streams for each variant with everything kept and with a window that fills;
-    of each quarter the second half comes in bursts, some of them while a sentence is decoded.
+    every other one of them comes in bursts, some of these while a sentence is decoded.
     """
     seeds = _seeds(count)
     found: collections.Counter[str] = collections.Counter()
@@ -48,7 +48,7 @@ def test_chunks_equal_an_ordinary_cache(tiny: TinyModel, kept: str, count: str) 
         given = random_stream(seed, tiny, evicting=kept == 'a window')
         plain = PlainStream(tiny.plain, tiny.vlo.template, given.config)
         expected = plain.run(given.frames, list(given.queries))
-        if seed - seeds.start < len(seeds) // 2:
+        if seed % 2:
             stream = put(tiny, given)
             outcomes = list(stream.advance(flush=True))
         else:
@@ -100,6 +100,9 @@ def test_a_batch_gives_each_stream_what_it_gives_alone(
 
 
 def _seeds(count: str) -> range:
-    """Consecutive seeds from a random start: a quarter of all, for one kind and variant."""
-    start = source_of_chance().randrange(1 << 30)
+    """Seeds of streams: a quarter of all, for one kind and variant.
+
+    With the seed of the stream that failed as VLO_TEST_SEED it is the first again.
+    """
+    start = seed_of_chance()
     return range(start, start + NUM_STREAMS[count] // 4)
