@@ -84,7 +84,7 @@ def difference(one, other):
 def test_the_latency_stands_above_the_bar(p_silence):
     drawn = draw_overlay(grey(), Overlay(p_silence=p_silence, latency_s=0.25))
     rows, _ = difference(drawn, draw_overlay(grey(), Overlay(p_silence=p_silence)))
-    assert (drawn[rows] > 240).all(axis=2).any()
+    assert (drawn[rows] > 180).all(axis=2).any()
     assert rows.max() < 60
 
 
