@@ -185,7 +185,8 @@ def _attend_cuda(
         query_HTE[None],
         keys_GSE[None],
         values_GSE[None],
-        attn_mask=None if num_new == 1 else causal_lower_right(num_new, num_all),
+        # For one token too: without it cuDNN may be chosen, which plans anew for every length.
+        attn_mask=causal_lower_right(num_new, num_all),
         scale=scaling,
         enable_gqa=query_HTE.shape[0] != keys_GSE.shape[0],
     )[0]
