@@ -9,6 +9,7 @@ letterbox -> normalise -> tower -> CLS + 3x3 pooled patches = frame features
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ class VisionTower:
         self._stream: torch.cuda.Stream | None = None
         if self.device.type == 'cuda':
             self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        self._loaded: weakref.ref[torch.Tensor] | None = None
 
     @contextmanager
     def own_stream(self) -> Iterator[None]:
@@ -147,9 +149,11 @@ class VisionTower:
     def load_pixels(self, images: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         """Letterbox RGB images of any size: N x (H, W, 3) -> uint8 (N, 3, S, S)."""
         with self.own_stream():
-            return torch.stack(
+            pixels_NCSS = torch.stack(
                 [letterbox(image, self.resolution, self.device) for image in images]
             )
+        self._loaded = weakref.ref(pixels_NCSS)
+        return pixels_NCSS
 
     @torch.inference_mode()
     def encode(self, images_NCSS: torch.Tensor) -> torch.Tensor:
@@ -165,8 +169,11 @@ class VisionTower:
                 f'images of shape {tuple(images_NCSS.shape[1:])}: the vision tower takes '
                 f'(3, {self.resolution}, {self.resolution})'
             )
-        if self._stream is not None and images_NCSS.is_cuda:
-            self._stream.wait_stream(torch.cuda.current_stream())  # who made the images
+        loaded = self._loaded
+        # Pixels just loaded are there; others are waited for, and with them the language model.
+        is_there = loaded is not None and loaded() is images_NCSS
+        if self._stream is not None and images_NCSS.is_cuda and not is_there:
+            self._stream.wait_stream(torch.cuda.current_stream())
         with self.own_stream():
             return self._encode(_upload(images_NCSS, self.device))
 
