@@ -59,6 +59,9 @@ def _torchao_config(torchao: Any, kind: str) -> Any:
     if kind == 'int8':
         return torchao.Int8WeightOnlyConfig()
     if kind == 'int4':
-        return torchao.Int4WeightOnlyConfig(group_size=INT4_GROUP)
+        # The format of PyTorch's own kernel; torchao's default needs the package mslk.
+        return torchao.Int4WeightOnlyConfig(
+            group_size=INT4_GROUP, int4_packing_format='tile_packed_to_4d'
+        )
     # Activations are rounded too, row by row: only then do the tensor cores take float8.
     return torchao.Float8DynamicActivationFloat8WeightConfig(granularity=torchao.PerRow())
