@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,16 @@ class Report:
 def run(report: Report, tiny: bool, kinds: list[str], compiled: bool) -> None:
     """Measure everything."""
     gpu = GpuMeasurements(tiny)
-    report.measure('machine', lambda: machine.describe(gpu.device))
+    report.measure('machine', lambda: machine.describe(gpu.device) | software(gpu.device))
     if not tiny:
         report.measure('ceilings', lambda: machine.ceilings(gpu.device))
     report.measure('published', gpu.published)
     gpu.release()
     reference_N = _ours(report, gpu, compiled)
     gpu.release()  # the model went with `_ours`
+    for dtype in (torch.bfloat16, torch.float32):
+        report.measure(_frames_of(dtype), lambda dtype=dtype: gpu.frames(dtype))  # type: ignore[misc]
+        gpu.release()
     for kind in kinds if reference_N is not None else ():
         report.measure(kind, lambda kind=kind: gpu.quantized(kind, reference_N))  # type: ignore[misc]
         gpu.release()
@@ -104,9 +108,25 @@ def _ours(report: Report, gpu: GpuMeasurements, compiled: bool) -> torch.Tensor 
             'chunks',
             lambda: agreement('chunks of 32', reference_N, gpu.decisions(model, 32)),
         )
-    report.measure('streams', lambda: gpu.streams(model))
     report.measure('memory', lambda: gpu.memory(model))
+    report.measure('streams', lambda: gpu.streams(model))
     return reference_N
+
+
+def software(device: torch.device) -> dict[str, str]:
+    """Versions of what else the figures depend on."""
+    try:
+        found = {'torchao': metadata.version('torchao')}
+    except metadata.PackageNotFoundError:
+        found = {'torchao': 'not installed'}
+    if device.type == 'cuda':
+        found['cuda'] = str(torch.version.cuda)
+        found['cudnn'] = str(torch.backends.cudnn.version())
+    return found
+
+
+def _frames_of(dtype: torch.dtype) -> str:
+    return f'frames_{str(dtype).removeprefix("torch.")}'
 
 
 def ratios_of(result: dict[str, Any]) -> dict[str, float]:
@@ -129,6 +149,14 @@ def ratios_of(result: dict[str, Any]) -> dict[str, float]:
             found['replay_vs_published_at_4k'] = fps / published[1]['fps']
     if encoder:
         found['encoder_fps'] = max(row['fps'] for row in encoder)
+    for name in ('bfloat16', 'float32'):
+        frames = result.get(f'frames_{name}')
+        if frames and name == 'bfloat16':
+            found['step_vs_baseline_at_1200'] = frames[-1]['published_ms'] / frames[-1]['ours_ms']
+            found['growth_600_to_1200'] = frames[-1]['ours_ms'] / frames[1]['ours_ms']
+        if frames:
+            chunk_ms = frames[0]['chunk_ms_per_frame']
+            found[f'chunk_vs_baseline_at_100_{name}'] = frames[0]['published_ms'] / chunk_ms
     return found
 
 

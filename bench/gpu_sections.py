@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench import machine
 from bench.baseline import PublishedLoop
@@ -43,6 +44,9 @@ from vlo_ros.stream import Stream
 LORA_RANK = 128
 FPS = 2.0
 SENTENCE_TOKENS = 15
+MEASURED_FRAMES = 15  # up to each of the frames at which both sides are compared
+# cuDNN's attention, PyTorch's choice on an H100, plans anew for every length of a growing cache.
+GROWING = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class GpuMeasurements:
@@ -58,6 +62,7 @@ class GpuMeasurements:
         self.contexts = [window // 16, window // 2, window - 192]
         self.num_steps = 3 if tiny else 100
         self.replay_frames = 64 if tiny else 1200
+        self.points = (20, 40, 60) if tiny else (100, 600, 1200)  # frames
         self.many = (2,) if tiny else (4, 16, 32)
         self._stream: Stream | None = None
 
@@ -67,19 +72,17 @@ class GpuMeasurements:
 
     def published(self) -> list[dict[str, Any]]:
         """The published schedule: step, encoding and sentence at each context."""
-        model = add_lora(make_llama(self.llama, self.dtype, self.device), LORA_RANK)
+        loop, tokens_FD = self._published_loop(self.dtype)
         encoder = make_model(make_llama(LLAMA_TINY, self.dtype, self.device), self.siglip)
-        tokens_FD = torch.randn(10, self.llama.hidden_size, device=self.device) * 0.02
-        tokens_FD = tokens_FD.to(self.dtype)
-        rows = []
-        loop = PublishedLoop(model, interval_id=1)
+        rows, images = [], self._images(1)
         for context in self.contexts:
             loop.fill(context // TOKENS_PER_FRAME, TOKENS_PER_FRAME)
-            for _ in range(3):
-                loop.judge(tokens_FD)
-            judge = [self._seconds(lambda: loop.judge(tokens_FD)) for _ in range(20)]
-            encode = [self._seconds(lambda: encoder.encode(self._images(1))) for _ in range(10)]
-            say = self._seconds(lambda: loop.say(1, SENTENCE_TOKENS))
+            encode = [self._seconds(lambda: encoder.encode(images)) for _ in range(10)]
+            with sdpa_kernel(GROWING):
+                for _ in range(3):
+                    loop.judge(tokens_FD)
+                judge = [self._seconds(lambda: loop.judge(tokens_FD)) for _ in range(20)]
+                say = self._seconds(lambda: loop.say(1, SENTENCE_TOKENS))
             step, frame = (machine.percentiles(times)['p50_ms'] for times in (judge, encode))
             rows.append(
                 {
@@ -90,6 +93,39 @@ class GpuMeasurements:
                     'sentence_ms': say * 1e3,
                 }
             )
+        return rows
+
+    def frames(self, dtype: torch.dtype) -> list[dict[str, Any]]:
+        """Both sides near the same frames of a stream; chunks near the first of them."""
+        rows = self._published_frames(dtype)
+        self.release()
+        model = make_model(make_llama(self.llama, dtype, self.device), self.siglip)
+        for row in rows:
+            stream, frames = self._at_frame(model, row['frame'] - MEASURED_FRAMES, '1')
+            with speaking_at(()):
+                seconds = [
+                    self._seconds(partial(judge, stream, [frame]))
+                    for frame in frames[:MEASURED_FRAMES]
+                ]
+            row['ours_ms'] = min(seconds) * 1e3
+        seconds = []
+        for _ in range(2):  # once to capture what shapes there are
+            stream, frames = self._at_frame(model, max(1, self.points[0] - 32), 'auto')
+            with speaking_at(()):
+                seconds.append(self._seconds(partial(judge, stream, frames)))
+        rows[0]['chunk_ms_per_frame'] = min(seconds) / len(frames) * 1e3
+        return rows
+
+    def _published_frames(self, dtype: torch.dtype) -> list[dict[str, Any]]:
+        loop, tokens_FD = self._published_loop(dtype)
+        rows = []
+        for point in self.points:
+            loop.fill(point - MEASURED_FRAMES, TOKENS_PER_FRAME)
+            with sdpa_kernel(GROWING):
+                seconds = [
+                    self._seconds(lambda: loop.judge(tokens_FD)) for _ in range(MEASURED_FRAMES)
+                ]
+            rows.append({'frame': point, 'published_ms': min(seconds) * 1e3})
         return rows
 
     # -- ours ------------------------------------------------------------------------------
@@ -106,9 +142,9 @@ class GpuMeasurements:
                     model.encode(images)
                 seconds = min(self._seconds(lambda images=images: model.encode(images))
                               for _ in range(10))  # fmt: skip
-                rows.append(
-                    {'how': how, 'batch': count, 'ms': seconds * 1e3, 'fps': count / seconds}
-                )
+                row = {'how': how, 'batch': count, 'ms': seconds * 1e3, 'fps': count / seconds}
+                row['gflop_per_s'] = self._image_flop() * count / seconds / 1e9
+                rows.append(row)
         return rows
 
     def live(self, model: VloModel) -> list[dict[str, Any]]:
@@ -120,6 +156,7 @@ class GpuMeasurements:
             row |= self._spoken(model, context)
             traffic = self._weight_bytes(model) + self._cache_bytes(model, context)
             row['gb_per_s'] = traffic / min(seconds) / 1e9
+            row['gflop_per_s'] = self._frame_flop() / min(seconds) / 1e9
             rows.append(row)
         stream, _ = self._filled(model, self.contexts[-1], 0)
         evicting = partial(stream.decoder.window.evict, TOKENS_PER_FRAME)
@@ -168,22 +205,29 @@ class GpuMeasurements:
             for chunk in ('1', '8', '32', 'auto'):
                 fps = self._replay_fps(model, chunk, speaking)
                 row = {'speaking': name, 'chunk': chunk, 'language_fps': fps}
+                row['gflop_per_s'] = fps * self._frame_flop() / 1e9
                 if chunk == 'auto':
                     row['end_to_end_fps'] = self._end_to_end_fps(model, speaking)
                 rows.append(row)
         return rows
 
     def _replay_fps(self, model: VloModel, chunk: str, speaking: Any) -> float:
-        stream = self._fresh(model, chunk)
         frames = make_frames(model, 0, self.replay_frames)
         with speaking_at(speaking):
+            if chunk != '1':
+                # With short sentences first: what shapes there are is captured once a stream.
+                judge(self._fresh(model, chunk, max_new_tokens=1), frames)
+            stream = self._fresh(model, chunk)
             seconds = self._seconds(partial(judge, stream, frames))
         return self.replay_frames / seconds
 
     def _end_to_end_fps(self, model: VloModel, speaking: Any) -> float:
-        """Encode on one thread, judge on the other."""
-        stream = self._fresh(model, 'auto')
+        """Encode on one thread, judge on the other; once more, for shapes captured on the way."""
         images = self._images(self.replay_frames)
+        return max(self._in_two_lanes(model, images, speaking) for _ in range(2))
+
+    def _in_two_lanes(self, model: VloModel, images: list[Frame], speaking: Any) -> float:
+        stream = self._fresh(model, 'auto')
         arrived = threading.Condition()
 
         def encode() -> None:
@@ -205,7 +249,7 @@ class GpuMeasurements:
                 for _ in stream.advance():
                     pass
             seconds = time.perf_counter() - start
-        return self.replay_frames / seconds
+        return len(images) / seconds
 
     def streams(self, model: VloModel) -> list[dict[str, Any]]:
         """Rounds of one frame of each stream in one forward."""
@@ -237,8 +281,6 @@ class GpuMeasurements:
             )
             del streams, batch, stream
             self.release()
-        if self.device.type == 'cuda':
-            model.language.use_static_shapes(capture=True)
         return rows
 
     def memory(self, model: VloModel) -> list[dict[str, Any]]:
@@ -297,12 +339,27 @@ class GpuMeasurements:
             judge(stream, frames[:count])
         return stream, frames[count:]
 
-    def _fresh(self, model: VloModel, chunk: str) -> Stream:
+    def _published_loop(self, dtype: torch.dtype) -> tuple[PublishedLoop, torch.Tensor]:
+        """The published schedule before its first frame, and the tokens of a frame."""
+        model = add_lora(make_llama(self.llama, dtype, self.device), LORA_RANK)
+        tokens_FD = torch.randn(10, self.llama.hidden_size, device=self.device) * 0.02
+        return PublishedLoop(model, interval_id=1), tokens_FD.to(dtype)
+
+    def _at_frame(
+        self, model: VloModel, count: int, chunk: str
+    ) -> tuple[Stream, list[FrameTokens]]:
+        """A stream after `count` frames, evictions done in earnest, and the next 64."""
+        frames, stream = make_frames(model, 0, count + 64), self._fresh(model, chunk)
+        with filling():
+            judge(stream, frames[:count])
+        return stream, frames[count:]
+
+    def _fresh(self, model: VloModel, chunk: str, max_new_tokens: int = SENTENCE_TOKENS) -> Stream:
         """An empty stream with the default window; its graphs are captured once a model."""
         if self._stream is None or self._stream.decoder.language is not model.language:
             self._stream = None
-            self._stream = make_stream(model, max_new_tokens=SENTENCE_TOKENS)
-        self._stream.configure(chunk=chunk)
+            self._stream = make_stream(model)
+        self._stream.configure(chunk=chunk, max_new_tokens=max_new_tokens)
         self._stream.reset()
         return self._stream
 
@@ -324,6 +381,23 @@ class GpuMeasurements:
         table = llama.get_input_embeddings().weight
         tensors = sum(p.numel() * p.element_size() for p in llama.parameters())
         return tensors - table.numel() * table.element_size()
+
+    def _frame_flop(self) -> int:
+        """Products of the language model for one frame, the head once; no attention."""
+        llama = self.llama
+        kv_dim = llama.num_key_value_heads * llama.hidden_size // llama.num_attention_heads
+        layer = llama.hidden_size * (
+            2 * llama.hidden_size + 2 * kv_dim + 3 * llama.intermediate_size
+        )
+        head = llama.hidden_size * llama.vocab_size
+        return 2 * (llama.num_hidden_layers * layer * TOKENS_PER_FRAME + head)
+
+    def _image_flop(self) -> int:
+        """Products of the vision tower's layers for one image; no attention."""
+        siglip = self.siglip
+        patches = (siglip.image_size // siglip.patch_size) ** 2
+        layer = siglip.hidden_size * (4 * siglip.hidden_size + 2 * siglip.intermediate_size)
+        return 2 * siglip.num_hidden_layers * layer * patches
 
     def _cache_bytes(self, model: VloModel, context: int) -> int:
         language = model.language

@@ -47,3 +47,17 @@ def test_ratios_are_of_what_was_measured() -> None:
     both = ratios_of({'live': live, 'published': [{'step_p50_ms': 50.0, 'sentence_ms': 900.0}]})
     assert both['live_step_vs_published'] == 10
     assert both['live_p99_ms_at_8k'] == 6
+
+
+def test_both_sides_are_compared_at_the_same_frames() -> None:
+    at_100 = {'frame': 100, 'published_ms': 60.0, 'ours_ms': 6.0, 'chunk_ms_per_frame': 0.5}
+    at_600 = {'frame': 600, 'published_ms': 80.0, 'ours_ms': 8.0}
+    at_1200 = {'frame': 1200, 'published_ms': 90.0, 'ours_ms': 9.0}
+    frames = [at_100, at_600, at_1200]
+    assert ratios_of({'frames_bfloat16': frames, 'frames_float32': frames}) == {
+        'step_vs_baseline_at_1200': 10,
+        'growth_600_to_1200': 1.125,
+        'chunk_vs_baseline_at_100_bfloat16': 120,
+        'chunk_vs_baseline_at_100_float32': 120,
+    }
+    assert list(ratios_of({'frames_float32': frames})) == ['chunk_vs_baseline_at_100_float32']
