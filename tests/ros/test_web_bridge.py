@@ -4,12 +4,15 @@
 
 import contextlib
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip('aiohttp', reason="aiohttp is not installed (pip install '.[person]')")
 
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
+from vlo_ros.ros.convert import compressed_message_of
 from vlo_ros.ros.image_topic import watched_images
 from vlo_ros.ros.person.web.bridge import Bridge
 
@@ -59,6 +62,18 @@ def test_a_camera_that_no_topic_is_named_after_is_said_with_the_choice(graph):
     assert bridge.image_topic == ''
     assert f'{graph.namespace}/front/image_raw' in event['text']
     assert '--image TOPIC' in event['text']
+
+
+def test_a_compressed_topic_can_be_named_and_is_shown(graph, scenes):
+    topic = 'front/image_raw/compressed'
+    image = compressed_message_of(scenes[0], 1, 'eye')
+    publisher = graph.watcher.create_publisher(CompressedImage, topic, 5)
+    node = watch(graph, 'front/image_raw')
+    with bridge_of(graph, node, '', f'{graph.namespace}/{topic}') as (bridge, events):
+        graph.wait_for(lambda: publisher.publish(image) or bridge.num_images)
+        picture = cv2.imdecode(np.frombuffer(bridge.picture(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (480, 480, 3)
+    assert [event for event in events if event['kind'] == 'note'] == []
 
 
 def test_the_cameras_of_a_real_node_are_found(graph):

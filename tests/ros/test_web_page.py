@@ -196,6 +196,17 @@ def test_without_a_node_the_page_says_so(graph, page):
     graph.wait_for(lambda: 'Hello?' in text_of(page, '.line.question'))
 
 
+def test_a_camera_that_is_not_found_is_said_where_its_picture_would_be(graph):
+    graph.watcher.create_subscription(Image, 'front/image_raw', print, 5)
+    options = ('--node', f'{graph.namespace}/watcher', '--camera', 'left')
+    with browser() as driver, web_server(*options) as port:
+        driver.get(f'http://127.0.0.1:{port}/')
+        said = graph.wait_for(
+            lambda: text if '--image TOPIC' in (text := text_of(driver, '#no-picture')) else None
+        )
+    assert f'{graph.namespace}/front/image_raw' in said
+
+
 def test_a_setting_out_of_range_is_refused_with_a_reason(graph, scenes, page):
     node = graph.active_vlo()
     graph.wait_for(lambda: page.find_element('id', 'frame_fps').is_enabled())
