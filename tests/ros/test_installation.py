@@ -5,6 +5,7 @@
 import os
 import re
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,18 @@ def test_ros2_run_finds_each_program(prefix, name):
 
 
 @pytest.mark.ros_full
-@pytest.mark.parametrize(
-    ('linter', 'path'), [('ament_lint_cmake', 'CMakeLists.txt'), ('ament_xmllint', 'package.xml')]
-)
-def test_the_linters_of_ament_have_nothing_to_say(linter, path):
-    """ament_xmllint fetches the schema that package.xml names: it needs the internet."""
-    program = pytest.importorskip(f'{linter}.main', reason=f'{linter} is not installed')
-    assert program.main([str(ROOT / path)]) == 0
+def test_ament_lint_cmake_has_nothing_to_say():
+    linter = pytest.importorskip('ament_lint_cmake.main', reason='it is not installed')
+    assert linter.main([str(ROOT / 'CMakeLists.txt')]) == 0
+
+
+@pytest.mark.ros_full
+def test_ament_xmllint_has_nothing_to_say():
+    linter = pytest.importorskip('ament_xmllint.main', reason='it is not installed')
+    manifest = ROOT / 'package.xml'
+    (schema,) = re.findall(r'xml-model href="(\S+)"', manifest.read_text())
+    try:
+        urllib.request.urlopen(schema, timeout=10).close()
+    except OSError as error:
+        pytest.skip(f'ament_xmllint reads {schema}, which cannot be reached: {error}')
+    assert linter.main([str(manifest)]) == 0
