@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -45,17 +46,13 @@ def tune_allocator(module: str) -> None:
 
 def describe(device: torch.device) -> dict[str, Any]:
     """Device, versions, commit and load, for the head of a result."""
-    git = subprocess.run(
-        ['git', 'describe', '--always', '--dirty', '--abbrev=12'],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
     if device.type == 'cuda':
         name = torch.cuda.get_device_name(device)
     else:
         name = f'{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used'
     return {
         'device': name,
-        'commit': git.stdout.strip() or 'unknown',
+        'commit': _commit(),
         'date': datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC'),
         'python': platform.python_version(),
         'torch': torch.__version__,
@@ -158,6 +155,16 @@ def print_result(result: dict[str, Any]) -> None:
         else:
             for name, value in rows[0].items():
                 print(f'  {name:36} {value}')
+
+
+def _commit() -> str:
+    if shutil.which('git') is None:
+        return 'unknown'
+    git = subprocess.run(
+        ['git', 'describe', '--always', '--dirty', '--abbrev=12'],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return git.stdout.strip() or 'unknown'
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -209,13 +209,14 @@ class StreamDecoder:
         """Feed frames in one forward; return the logits (N, K) at the last token of each."""
         template, language = self.template, self.language
         opening, opens_turn = self._pending.before_frame()
+        texts = [opening, *[template.interval_ids] * (len(frames) - 1)]
+        # All at once: on CUDA each lookup copies its ids to the device.
+        text_TD = language.embed([text_id for text in texts for text_id in text])
         parts, length, read_rows = [], 0, []
-        for row, frame in enumerate(frames):
-            before = template.interval_ids if row else opening
-            if before:
-                parts.append(language.embed(before))
-            parts.append(frame.tokens_FD.to(language.device, language.dtype))
-            length += len(before) + template.frame_num_tokens
+        lengths = [len(text) for text in texts]
+        for frame, before_TD in zip(frames, text_TD.split(lengths), strict=True):
+            parts += [before_TD, frame.tokens_FD.to(language.device, language.dtype)]
+            length += len(before_TD) + template.frame_num_tokens
             read_rows.append(length - 1)
         base = self.cache.length
         logits_NK = yield Segment(torch.cat(parts), self.cache, tuple(read_rows))

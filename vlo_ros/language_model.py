@@ -84,9 +84,9 @@ class LanguageModel:
     def embed(self, ids: Sequence[int]) -> torch.Tensor:
         """Embeddings of text ids: (T, D)."""
         table: nn.Embedding = self.model.get_input_embeddings()
-        embeddings_TD: torch.Tensor = table(
-            torch.tensor(ids, dtype=torch.long, device=self.device)
-        )
+        ids_T = torch.tensor(ids, dtype=torch.long, pin_memory=self.device.type == 'cuda')
+        # From pinned memory the copy takes its turn: nobody waits for what is queued before it.
+        embeddings_TD: torch.Tensor = table(ids_T.to(self.device, non_blocking=True))
         return embeddings_TD
 
     @torch.inference_mode()
