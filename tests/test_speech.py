@@ -10,9 +10,10 @@ import wave
 
 import pytest
 
+from vlo_ros.speech.program import Program, SpeechError
 from vlo_ros.speech.sentences import SentenceSplitter
 from vlo_ros.speech.speech_queue import MAX_ANSWERS, SpeechQueue
-from vlo_ros.speech.voices import Program, SpeechError, voice_command
+from vlo_ros.speech.voices import voice_command
 
 TEXT = 'You lift the cup. Dr. Smith has 2.5 litres, e.g. water! "Is it hot?" Yes it is'
 SENTENCES = [

@@ -1,6 +1,6 @@
 # Copyright 2026 the vlo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of `vlo` for a person beside the node: doctor, chat, web, speak, annotate, latency.
+"""Commands of `vlo` for a person beside the node: doctor, chat, web, speak, listen, annotate, ...
 
 Programs that need ROS are started by name: this module and the core never import them. Each takes
 the arguments behind its name; `vlo chat --help` is its own help.
@@ -120,6 +120,13 @@ def speak(context: typer.Context) -> None:
 
 @app.command(context_settings=PASS_ON)
 @tells_errors_in_one_line
+def listen(context: typer.Context) -> None:
+    """Ask the node what a person says aloud."""
+    run_ros_program('listener', context.args)
+
+
+@app.command(context_settings=PASS_ON)
+@tells_errors_in_one_line
 def web(context: typer.Context) -> None:
     """Show live picture, transcript, sliders and plots on a page, and take questions there."""
     run_ros_program('web.program', context.args)
@@ -137,6 +144,6 @@ def run_ros_program(name: str, arguments: list[str]) -> None:
     except ImportError as error:  # no ROS, no built messages, or no package of the extra `person`
         raise VloError(
             f'{one_line(error)}; `vlo doctor` tells what to do about ROS, and `pip install '
-            "'vlo_ros[person]'` brings the rest"
+            "'.[person]'` in the checkout brings the rest"
         ) from error
     raise typer.Exit(program.main(arguments))

@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 from rich.console import Console
 
 from vlo_ros.ros.person.chat import Chat
+from vlo_ros.ros.person.listener import ListenerNode
 from vlo_ros.ros.person.speaker import SpeakerNode
 from vlo_ros.ros.transcript import Transcript
 
@@ -144,6 +145,22 @@ def test_the_speaker_has_what_its_policy_allows_and_nothing_else(graph, tmp_path
         parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
     )
     check(graph, graph.start(speaker), '/vlo_person', 'speaker')
+
+
+def test_the_listener_has_what_its_policy_allows_and_nothing_else(graph):
+    pytest.importorskip('pocketsphinx', reason='pocketsphinx is not installed')
+    values = {
+        'node': f'{graph.namespace}/vlo',
+        'speaker': f'{graph.namespace}/speaker',
+        'recorder': 'sleep infinity',
+        'command': 'cat {wav}',
+    }
+    listener = ListenerNode(
+        namespace=graph.namespace,
+        context=graph.context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+    )
+    check(graph, graph.start(listener), '/vlo_person', 'listener')
 
 
 def test_a_topic_that_the_policy_does_not_know_is_found():

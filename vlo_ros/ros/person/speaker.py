@@ -6,12 +6,12 @@
     ros2 run vlo_ros speaker --ros-args -p node:=/robot/vlo -p engine:=piper -p voice:=amy.onnx
     ros2 param set /speaker mute true           # at once, in the middle of a word
 
-Late remarks are left out, the newest is said (vlo_ros/speech/speech_queue.py).
+Late remarks are left out, the newest is said (vlo_ros/speech/speech_queue.py). `~/speaking` tells
+when it can be heard, so that nobody takes its voice for a person's.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import tempfile
 import threading
@@ -24,21 +24,22 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool
 
 from vlo_ros import msg
 from vlo_ros.config import check_value, setting
 from vlo_ros.errors import VloError
 from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.params import declare_once
+from vlo_ros.ros.person.node_options import parameters_of
 from vlo_ros.ros.person.stream_client import KEEP
+from vlo_ros.speech.program import Program, SpeechError
 from vlo_ros.speech.speech_queue import SpeechQueue
-from vlo_ros.speech.voices import (
-    ENGINES,
-    Program,
-    SpeechError,
-    player_command,
-    voice_command,
-)
+from vlo_ros.speech.voices import ENGINES, player_command, voice_command
+
+# Whoever comes later still learns whether it speaks.
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,9 @@ class SpeakerNode(Node):
         self._voice: Program | None = None
         self._player: Program | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix='vlo_speaker_')
+        self._telling = threading.Lock()
+        self._is_leaving = False
+        self._is_heard: bool | None = None  # as last told
         super().__init__('speaker', **options)
         self.config = config = declare_once(self, SpeakerConfig)
         self._voice = Program(
@@ -85,8 +89,9 @@ class SpeakerNode(Node):
             self._player = Program(player_command())
         self._queue = SpeechQueue()
         self._num_said = 0
-        speaking = MutuallyExclusiveCallbackGroup()
-        self._wake = self.create_guard_condition(self._speak, speaking)
+        self._speaking = self.create_publisher(Bool, '~/speaking', LATCHED)
+        self._tell(is_speaking=False)
+        self._wake = self.create_guard_condition(self._speak, MutuallyExclusiveCallbackGroup())
         muted = ParameterDescriptor(description='say nothing; true stops in the middle of a word')
         if self.declare_parameter('mute', False, muted).value:
             self._is_muted.set()
@@ -106,6 +111,8 @@ class SpeakerNode(Node):
         """Fall silent and leave."""
         self._is_muted.set()
         self._stop()
+        with self._telling:
+            self._is_leaving = True
         super().destroy_node()
         self._scratch.cleanup()
 
@@ -141,6 +148,7 @@ class SpeakerNode(Node):
                 self._say(sentence)
             except (SpeechError, OSError) as error:
                 self.get_logger().error(f'not said: {error}')
+        self._tell(is_speaking=False)
 
     def _say(self, sentence: str) -> None:
         self._num_said += 1
@@ -153,11 +161,18 @@ class SpeakerNode(Node):
                 part.rename(wav)
                 self.get_logger().debug(f'saying: {sentence}')
                 if self._player is not None:
+                    self._tell(is_speaking=True)
                     self._player.run(wav)
         finally:
             part.unlink(missing_ok=True)
             if self._folder is None:
                 wav.unlink(missing_ok=True)
+
+    def _tell(self, *, is_speaking: bool) -> None:
+        with self._telling:
+            if not self._is_leaving and self.context.ok() and is_speaking != self._is_heard:
+                self._is_heard = is_speaking
+                self._speaking.publish(Bool(data=is_speaking))
 
     def _stop(self) -> None:
         for program in (self._voice, self._player):
@@ -189,24 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     """`vlo speak`: the node with options instead of parameters. None: run as a ROS executable."""
     if arguments is None:
         return run(None)
-    parser = argparse.ArgumentParser(prog='vlo speak', description=__doc__.splitlines()[0])
-    for spec in dataclasses.fields(SpeakerConfig):
-        option = f'--{spec.name.replace("_", "-")}'
-        if isinstance(spec.default, bool):
-            parser.add_argument(option, action='store_true', help=spec.metadata['doc'])
-        else:
-            parser.add_argument(
-                option,
-                type=type(spec.default),
-                choices=spec.metadata['choices'],
-                help=spec.metadata['doc'],
-            )
-    given = {
-        name: value
-        for name, value in vars(parser.parse_args(arguments)).items()
-        if value not in (None, False)
-    }
-    return run([], [Parameter(name, value=value) for name, value in given.items()])
+    return run([], parameters_of(SpeakerConfig, 'vlo speak', __doc__, arguments))
 
 
 if __name__ == '__main__':

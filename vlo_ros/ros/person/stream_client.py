@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import rclpy
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.time import Time
 from std_srvs.srv import Trigger
 
 from vlo_ros import msg
@@ -18,11 +20,72 @@ from vlo_ros.ros.person.outbox import PATIENCE_S, Outbox
 # As deep as the node's own: a hundred refusals may come at once.
 KEEP = QoSProfile(depth=1000)
 FLUSH_S = 0.05
+ARRIVAL_S = 1.0
 
 
 def stream_prefix(node_name: str, camera: str = '') -> str:
     """In front of a stream's topics: the node's full name, and the camera's if it has several."""
     return '/' + '/'.join(part.strip('/') for part in (node_name, camera) if part.strip('/'))
+
+
+class Asker:
+    """Sends questions to a stream as soon as they are heard there, and in order.
+
+    Attributes:
+        prefix: Of the stream's topics.
+        outbox: Holds what is not sent yet; the node spins it.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        prefix: str,
+        *,
+        on_asked: Callable[[str, str], None],
+        note: Callable[[str], None],
+        patience_s: float = PATIENCE_S,
+        asker: str = '',
+    ) -> None:
+        """Join the graph through `node`.
+
+        Args:
+            node: Whose publisher it is.
+            prefix: Of the stream's topics, see stream_prefix.
+            on_asked: Told the query_id and the text of a question when it is sent.
+            note: Told in one line of what was not sent.
+            patience_s: How long a question is held, s.
+            asker: Whose numbers the query_ids are; the node's name if empty.
+        """
+        self.prefix = prefix
+        self._node = node
+        self._on_asked = on_asked
+        self._asker = asker or node.get_name()
+        self._num_asked = 0
+        self.outbox = Outbox(note, patience_s)
+        self._query = node.create_publisher(msg.Query, f'{prefix}/query', KEEP)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        node.create_timer(FLUSH_S, self.outbox.flush, clock=steady)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a question would be heard, and its answer too."""
+        has_listener = self._query.get_subscription_count() > 0
+        return has_listener and self._node.count_publishers(f'{self.prefix}/response') > 0
+
+    def ask(self, text: str, stamp_ns: int = 0) -> None:
+        """Send a question as soon as it is heard; stamp 0 means now. From any thread."""
+        self.outbox.put(text, lambda: self.is_heard, lambda: self._ask(text, stamp_ns))
+
+    def wait_until_sent(self) -> None:
+        """Wait until what was sent has arrived, which the end of a program would cut off."""
+        self._query.wait_for_all_acked(Duration(seconds=ARRIVAL_S))
+
+    def _ask(self, text: str, stamp_ns: int) -> None:
+        self._num_asked += 1
+        query_id = f'{self._asker}-{self._num_asked}'
+        self._on_asked(query_id, text)
+        stamp = Time(nanoseconds=stamp_ns).to_msg()
+        self._query.publish(msg.Query(stamp=stamp, text=text, query_id=query_id))
 
 
 class StreamClient:
@@ -62,12 +125,8 @@ class StreamClient:
             patience_s: How long a question is held, s.
         """
         self.prefix = prefix
-        self._node = node
-        self._on_asked = on_asked
         self._note = note
-        self._num_asked = 0
-        self._outbox = Outbox(note, patience_s)
-        self._query = node.create_publisher(msg.Query, f'{prefix}/query', KEEP)
+        self._asker = Asker(node, prefix, on_asked=on_asked, note=note, patience_s=patience_s)
         self._reset = node.create_client(Trigger, f'{prefix}/reset')
         for topic, kind, callback in (
             ('decision', msg.Decision, on_decision),
@@ -76,39 +135,30 @@ class StreamClient:
             ('status', msg.StreamStatus, on_status),
         ):
             node.create_subscription(kind, f'{prefix}/{topic}', callback, KEEP)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
-        node.create_timer(FLUSH_S, self._outbox.flush, clock=steady)
 
     @property
     def is_heard(self) -> bool:
         """Whether a question would be heard, and its answer too."""
-        has_listener = self._query.get_subscription_count() > 0
-        return has_listener and self._node.count_publishers(f'{self.prefix}/response') > 0
+        return self._asker.is_heard
 
     @property
     def waiting(self) -> str:
         """One line about what is held, '' when nothing is."""
-        held = self._outbox.waiting
+        held = self._asker.outbox.waiting
         more = f' and {len(held) - 1} more' if len(held) > 1 else ''
         return f'waiting for {self.prefix}, to send: {held[0]}{more}' if held else ''
 
     def ask(self, text: str) -> None:
         """Send a question as soon as it is heard. From any thread."""
-        self._outbox.put(text, lambda: self.is_heard, lambda: self._ask(text))
+        self._asker.ask(text)
 
     def forget(self) -> None:
         """Have the node forget what it has seen. From any thread."""
-        self._outbox.put('reset', self._reset.service_is_ready, self._ask_to_forget)
+        self._asker.outbox.put('reset', self._reset.service_is_ready, self._ask_to_forget)
 
     def close(self) -> None:
         """Say what was never sent."""
-        self._outbox.close()
-
-    def _ask(self, text: str) -> None:
-        self._num_asked += 1
-        query_id = f'{self._node.get_name()}-{self._num_asked}'
-        self._on_asked(query_id, text)
-        self._query.publish(msg.Query(text=text, query_id=query_id))
+        self._asker.outbox.close()
 
     def _ask_to_forget(self) -> None:
         self._reset.call_async(Trigger.Request()).add_done_callback(self._on_reset)
