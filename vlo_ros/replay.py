@@ -6,8 +6,7 @@
     encoder thread:  pixels -> frame tokens              one batch ahead of the caller
     caller:          Stream.advance -> events
 
-On the CPU the caller encodes as well: sharing the cores with an encoder of its own brings nothing
-(docs/replay.md).
+On the CPU the caller encodes as well, with all cores instead of half of them (docs/replay.md).
 The batches, and with them every result, depend on the recording alone and not on timing.
 """
 
