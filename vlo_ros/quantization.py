@@ -1,6 +1,6 @@
 # Copyright 2026 the vlo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Weight-only quantization of the language model, through torchao.
+"""Quantization of the language model, through torchao.
 
 Optional: nothing here is imported unless `model.quantization` asks for it. Decisions then differ
 from the unquantized model's; docs/engine.md says how to measure by how much.
