@@ -78,6 +78,7 @@ def test_canceling_a_goal_stops_its_sentence(graph, scenes, ask):
         result = result_of(graph, handle)
     assert result.status == GoalStatus.STATUS_CANCELED
     assert result.result.response.state == msg.Response.STATE_CANCELLED
+    assert result.result.response.reason == 'the goal was canceled or its time was over'
     assert 0 < result.result.response.num_tokens < 4000
 
 
