@@ -2,13 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recorders and files give frames of sound, or one line that says why not."""
 
+import subprocess
 import sys
 import threading
 import wave
 
 import pytest
 
-from vlo_ros.hearing.sound import SAMPLE_RATE, Recorder, SoundFile, recorder_command
+from vlo_ros.hearing.sound import (
+    COMPLAINT_BYTES,
+    SAMPLE_RATE,
+    Recorder,
+    SoundFile,
+    _output_of,
+    recorder_command,
+)
 from vlo_ros.speech.program import SpeechError
 
 
@@ -24,13 +32,23 @@ def test_a_recorder_is_read_in_whole_frames():
 def test_a_recorder_may_complain_as_much_as_it_likes():
     code = 'import sys; sys.stderr.write("overrun " * 100_000); sys.stdout.write("x" * 960)'
     assert list(Recorder(python(code)).frames(960)) == [b'x' * 960]
+    complaint = bytearray()
+    with subprocess.Popen(python(code), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert b''.join(_output_of(process, complaint)) == b'x' * 960
+    assert 0 < len(complaint) <= COMPLAINT_BYTES
 
 
 def test_a_recorder_that_fails_says_why_in_one_line():
     recorder = Recorder(python('exit("trouble" + chr(10) + "no such device")'))
-    with pytest.raises(SpeechError, match='no such device') as caught:
+    with pytest.raises(SpeechError, match=r'failed \(1\), it said: no such device') as caught:
         list(recorder.frames(960))
     assert '\n' not in str(caught.value)
+
+
+def test_a_recorder_may_take_its_leave_before_it_ends():
+    code = 'import os, sys; os.close(1); os.close(2); sys.exit(3)'
+    with pytest.raises(SpeechError, match=r'failed \(3\), it said: nothing'):
+        list(Recorder(python(code)).frames(960))
 
 
 def test_a_recorder_that_says_nothing_can_be_stopped_from_another_thread():

@@ -47,7 +47,12 @@ def test_a_short_pause_belongs_to_the_utterance_and_a_long_one_ends_it():
     assert set(range(30, 105)) <= set(numbers_in(together[0]))
     apart, _ = cut(frames_of(30, 30, 25, 30, 40), pause_s=0.6)
     assert [utterance.end_ns for utterance in apart] == [59 * 30 * MS, 114 * 30 * MS]
-    first, second = (set(numbers_in(utterance)) for utterance in apart)
+
+
+def test_no_sound_is_in_two_utterances():
+    found, _ = cut(frames_of(30, 30, 12, 30, 40), pause_s=0.3)
+    first, second = (set(numbers_in(utterance)) for utterance in found)
+    assert set(range(72, 102)) <= second
     assert not first & second
 
 

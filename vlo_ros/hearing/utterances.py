@@ -133,7 +133,6 @@ class UtteranceCutter:
         utterance = None
         for _ in range(self._num_pause + self._num_before):
             utterance = utterance or self.take(silence, stamp_ns)
-        self.forget()
         return utterance
 
     def forget(self) -> None:
