@@ -203,28 +203,33 @@ def test_a_bad_parameter_is_one_line(listener, parameters, words):
 # -- the command ---------------------------------------------------------------------------------
 
 
-def listen(graph, *arguments):
-    return subprocess.Popen(
-        [
-            sys.executable,
-            '-m',
-            'vlo_ros',
-            'listen',
-            '--node',
-            f'{graph.namespace}/vlo',
-            *arguments,
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def listen(graph):
+    """Start `vlo listen` with some arguments."""
+    processes = []
+
+    def start(*arguments):
+        node = ('--node', f'{graph.namespace}/vlo')
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'vlo_ros', 'listen', *node, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
-def test_the_command_asks_a_node_what_a_file_says_and_ends(graph, said, tmp_path):
+def test_the_command_asks_a_node_what_a_file_says_and_ends(graph, listen, said, tmp_path):
     answers = graph.listen('vlo/response', msg.Response)
     wav = write_wav(tmp_path / 'a.wav', said[LAST] + said[WHERE])
     other = OtherNode(graph.namespace)
     try:
-        process = listen(graph, '--wav', str(wav), '--phrases', str(PHRASES))
+        process = listen('--wav', str(wav), '--phrases', str(PHRASES))
         asked = [other.next(), other.next()]
         assert [query['query'] for query in asked] == [LAST, WHERE]
         other.do(answer='You lifted the cup.')
@@ -238,10 +243,10 @@ def test_the_command_asks_a_node_what_a_file_says_and_ends(graph, said, tmp_path
         other.close()
 
 
-def test_the_command_says_in_one_line_why_a_recorder_fails(graph):
+def test_the_command_says_in_one_line_why_a_recorder_fails(listen):
     code = 'import sys; sys.exit("arecord: no soundcards found")'
     recorder = shlex.join([sys.executable, '-c', code])
-    process = listen(graph, '--recorder', recorder, '--command', 'cat {wav}')
+    process = listen('--recorder', recorder, '--command', 'cat {wav}')
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 1
     (line,) = [line for line in complaint.splitlines() if 'FATAL' in line]
@@ -249,8 +254,8 @@ def test_the_command_says_in_one_line_why_a_recorder_fails(graph):
     assert 'Traceback' not in complaint
 
 
-def test_the_command_ends_on_an_interrupt(graph):
-    process = listen(graph, '--recorder', 'sleep infinity', '--command', 'cat {wav}')
+def test_the_command_ends_on_an_interrupt(listen):
+    process = listen('--recorder', 'sleep infinity', '--command', 'cat {wav}')
     assert any('asks' in line for line in iter(process.stderr.readline, ''))
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
