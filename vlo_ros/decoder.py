@@ -214,7 +214,7 @@ class StreamDecoder:
         text_TD = language.embed([text_id for text in texts for text_id in text])
         parts, length, read_rows = [], 0, []
         lengths = [len(text) for text in texts]
-        for frame, before_TD in zip(frames, text_TD.split(lengths), strict=True):
+        for frame, before_TD in zip(frames, torch.split(text_TD, lengths), strict=True):
             parts += [before_TD, frame.tokens_FD.to(language.device, language.dtype)]
             length += len(before_TD) + template.frame_num_tokens
             read_rows.append(length - 1)
