@@ -7,8 +7,9 @@
 A camera of 640x480 at 10 Hz, a query every 20 s, a sample every 10 s of both processes: resident
 memory, open file descriptors, threads; and from the node's status its counters and latencies. A
 line is fitted to each (the median of all pairwise slopes). Allocators and the caches of libraries
-fill at first: the measurement begins after five minutes. The exit status is 1 when one grows. Images
-are compressed unless asked otherwise: raw ones may be late in Fast DDS (docs/reliability.md).
+fill at first: the measurement begins after five minutes. The exit status is 1 when one grows.
+Images are compressed unless asked otherwise: raw ones may be late in Fast DDS
+(docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ CAMERA_FPS = 10.0
 SIZE = (640, 480)
 NUM_IMAGES = 300
 NAMESPACE = '/soak'
-TOPICS = {'raw': f'{NAMESPACE}/image', 'compressed': f'{NAMESPACE}/image/compressed'}
+IMAGE_QOS = {
+    'raw': f'qos_overrides.{NAMESPACE}/image.subscription',
+    'compressed': f'qos_overrides.{NAMESPACE}/image/compressed.subscription',
+}
 
 
 @dataclass(frozen=True)
@@ -249,7 +253,7 @@ def main() -> int:
     parser = machine.parser(__doc__)
     parser.add_argument('--minutes', type=float, default=30.0)
     parser.add_argument('--model', default='bundled', help='model YAML, or bundled')
-    parser.add_argument('--transport', choices=tuple(TOPICS), default='compressed')
+    parser.add_argument('--transport', choices=tuple(IMAGE_QOS), default='compressed')
     arguments = parser.parse_args()
     head = machine.describe(torch.device('cpu'))
     with tempfile.TemporaryDirectory(prefix='vlo_soak_') as name:
@@ -271,7 +275,7 @@ def main() -> int:
             vlo={
                 'model': arguments.model,
                 'image_transport': arguments.transport,
-                f'qos_overrides.{TOPICS[arguments.transport]}.subscription.reliability': 'reliable',
+                f'{IMAGE_QOS[arguments.transport]}.reliability': 'reliable',
             },
         )
         soak = run(plan, folder)
