@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from bench import machine
-from training.free_running import Hearing, Script, script_of
+from training.free_running import Script, Trial, script_of
 from training.rendered_world.conversation import Stretch, converse
 from training.scoring import between, score
 from vlo_ros.checkpoint import VloModel, load_model
@@ -101,9 +101,9 @@ def live(
         for hour in range(num_hours):
             script = pool.submit(_script, hour * hour_s, num_frames).result()
             num_evictions = stream.num_evictions
-            hearing, steps = _hour(model, stream, script, pictures, hour * num_frames, num_frames)
+            trial, steps = _hour(model, stream, script, pictures, hour * num_frames, num_frames)
             uncounted_s = 0.0 if hour else warm_up_s
-            heard = between(hearing.all_of(num_frames), uncounted_s, hour_s)
+            heard = between(trial.all_of(num_frames), uncounted_s, hour_s)
             counted = steps[round(uncounted_s * FPS) :]
             # In the other process: matching sentences takes memory of its own.
             scores = pool.submit(score, [heard]).result()
@@ -127,24 +127,24 @@ def _hour(
     pictures: Iterator[np.ndarray],
     first: int,
     num_frames: int,
-) -> tuple[Hearing, list[tuple[float, float]]]:
+) -> tuple[Trial, list[tuple[float, float]]]:
     """Show and ask what one script holds; also each step's processor and wall time, s."""
-    hearing, steps = Hearing(script, FPS), []
+    trial, steps = Trial(script, FPS), []
     for frame in range(num_frames):
         if frame % BATCH_FRAMES == 0:
             pixels_NCSS = torch.from_numpy(next(pictures)).permute(0, 3, 1, 2).contiguous()
             tokens_NFD = model.encode_pixels(pixels_NCSS)
         index = first + frame
         stamp_ns = index * NS_PER_S // FPS
-        hearing.ask(stream, frame, stamp_ns)
+        trial.ask(stream, frame, stamp_ns)
         # Of this thread alone: pictures arrive on another.
         begun, begun_wall = time.thread_time(), time.perf_counter()
         stream.put_frame(FrameTokens(stamp_ns, index, tokens_NFD[frame % BATCH_FRAMES]))
         outcomes = list(stream.advance())
         steps.append((time.thread_time() - begun, time.perf_counter() - begun_wall))
         for outcome in outcomes:
-            hearing.take(outcome, frame, frame / FPS)
-    return hearing, steps
+            trial.take(outcome, frame, frame / FPS)
+    return trial, steps
 
 
 def ratios(hours: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -81,15 +81,16 @@ def script_of(conversation: Sequence[Mapping[str, Any]], fps: float) -> Script:
     return Script(instruction, tuple(truth), tuple(questions))
 
 
-class Hearing:
-    """Asks a stream what a script asks, and keeps what it says and decides.
-
-    Args:
-        script: What is asked and expected.
-        fps: Frames per second.
-    """
+class Trial:
+    """Asks a stream what a script asks, and keeps what it says and decides."""
 
     def __init__(self, script: Script, fps: float) -> None:
+        """Begin with nothing said.
+
+        Args:
+            script: What is asked and expected.
+            fps: Frames per second.
+        """
         self._script = script
         self._fps = fps
         self._questions = {frame: (asked, truth) for frame, asked, truth in script.questions}
@@ -135,15 +136,15 @@ def run(model: VloModel, config: StreamConfig, scene: Scene) -> Heard:
     fps = config.frame_fps
     script = script_of(scene.conversation, fps)
     stream = Stream(model, replace(config, instruction=script.instruction or config.instruction))
-    hearing = Hearing(script, fps)
+    trial = Trial(script, fps)
     busy_until = 0.0
     for index, tokens_FD in enumerate(scene.tokens_NFD):
         stamp_ns = round(index * NS_PER_S / fps)
-        hearing.ask(stream, index, stamp_ns)
+        trial.ask(stream, index, stamp_ns)
         started = time.perf_counter()
         begun = max(index / fps, busy_until) + scene.encode_s
         stream.put_frame(FrameTokens(stamp_ns, index, tokens_FD))
         for outcome in stream.advance():
-            hearing.take(outcome, index, begun + time.perf_counter() - started)
+            trial.take(outcome, index, begun + time.perf_counter() - started)
         busy_until = begun + time.perf_counter() - started
-    return hearing.all_of(len(scene.tokens_NFD))
+    return trial.all_of(len(scene.tokens_NFD))

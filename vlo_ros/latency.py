@@ -5,7 +5,7 @@
     capture to decision         Decision.latency
     capture to first token      Response.first_token_stamp - header.stamp, proactive responses
     capture to publish          Response.finished_stamp - header.stamp, proactive responses
-    query to first token        the same of answers: the frame is the newest one before the answer
+    last frame to ...           the same two of answers: the newest frame before the answer
 
 Takes messages of rclpy and of rosbags alike. Knows nothing of ROS.
 """
@@ -27,7 +27,8 @@ from rosbags.rosbag2 import Reader
 from vlo_ros.errors import SourceError, one_line
 from vlo_ros.events import NS_PER_S
 from vlo_ros.message_definitions import DECISION, RESPONSE, message_types
-from vlo_ros.response_latency import has_meaning, latency_of, to_ns
+from vlo_ros.message_header import to_ns
+from vlo_ros.response_latency import has_meaning, latency_of
 
 PERCENTS = (50, 95, 99)
 MAX_VALUES = 1_000_000

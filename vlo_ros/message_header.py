@@ -1,6 +1,6 @@
 # Copyright 2026 the vlo_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the header of a serialized message and nothing else.
+"""Reads stamps: of a message, and of the header of a serialized one and nothing else of it.
 
 A camera sends many more frames than are judged; the others are not worth deserializing.
 """
@@ -8,9 +8,15 @@ A camera sends many more frames than are judged; the others are not worth deseri
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from vlo_ros.errors import SourceError
 from vlo_ros.events import NS_PER_S
+
+
+def to_ns(stamp: Any) -> int:
+    """A Time or Duration message in ns."""
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
 
 
 def peek_header(serialized: bytes) -> tuple[int, str]:

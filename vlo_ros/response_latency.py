@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlo_ros.events import NS_PER_S
+from vlo_ros.message_header import to_ns
 
 # Beyond this the camera and the node do not share a clock, and a difference means nothing.
 LONGEST_NS = 3600 * NS_PER_S
@@ -46,11 +47,11 @@ def latency_of(response: Any) -> ResponseLatency | None:
     )
 
 
+def meaningful_s(latency_ns: int) -> float | None:
+    """A latency in seconds; None where it has no meaning."""
+    return latency_ns / NS_PER_S if has_meaning(latency_ns) else None
+
+
 def has_meaning(latency_ns: int) -> bool:
     """Whether a latency is one between clocks that have something in common."""
     return abs(latency_ns) <= LONGEST_NS
-
-
-def to_ns(stamp: Any) -> int:
-    """A Time or Duration message in ns."""
-    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)

@@ -3,6 +3,7 @@
 """Bags of the rendered world: pictures and notes."""
 
 import numpy as np
+import pytest
 
 from training.notes import read_topic
 from vlo_ros.rendered_world import Episode
@@ -22,3 +23,15 @@ def test_a_bag_holds_the_pictures_and_the_narrations(tmp_path):
     expected = [(round(n.time, 6), n.text) for n in episode.narrations(0, 20.0)]
     assert [((note.stamp_ns - START_NS) / 1e9, note.text) for note in notes] == expected
     assert len(expected) > 2
+
+
+def test_nothing_is_left_of_a_bag_that_was_interrupted(tmp_path):
+    class Interrupted(Episode):
+        def frame(self, time, size):
+            if time > 1.0:
+                raise KeyboardInterrupt
+            return super().frame(time, size)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bag(tmp_path / 'bag', Interrupted(3, 'new'), 20.0, 32)
+    assert not (tmp_path / 'bag').exists()

@@ -15,7 +15,8 @@ from sensor_msgs.msg import CompressedImage
 
 from tests.ros.graph import TINY_MODEL, S, black_image, errors_of
 from vlo_ros import msg
-from vlo_ros.ros.convert import image_message_of, to_ns
+from vlo_ros.message_header import to_ns
+from vlo_ros.ros.convert import image_message_of
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 

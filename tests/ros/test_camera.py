@@ -10,8 +10,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from tests.ros.graph import TINY_MODEL, S
 from vlo_ros.errors import VloError
+from vlo_ros.message_header import to_ns
 from vlo_ros.ros.camera import CameraNode
-from vlo_ros.ros.convert import to_ns, to_rgb
+from vlo_ros.ros.convert import to_rgb
 
 FRAMES = TINY_MODEL.parent / 'frames.npz'
 

@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 from tests.ros.graph import TINY_MODEL, S
 from tests.ros.processes import START_S, node_argv, process
 from vlo_ros import msg
-from vlo_ros.ros.convert import to_ns
+from vlo_ros.message_header import to_ns
 from vlo_ros.sampling import Sampler, Sampling
 
 pytestmark = pytest.mark.timeout(900)  # as long as its own waits

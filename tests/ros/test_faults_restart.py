@@ -13,7 +13,7 @@ from tests.ros.launching import launched
 from tests.ros.live_vlo import ScriptedCamera
 from tests.ros.processes import START_S
 from vlo_ros import msg
-from vlo_ros.ros.convert import to_ns
+from vlo_ros.message_header import to_ns
 
 AGAIN_NS = 1000 * S  # of the first image after the restart
 LAUNCH = Path(__file__).resolve().parents[2] / 'launch'

@@ -19,7 +19,7 @@ from tests.ros.other_node import OtherNode
 from tests.ros.spoken import PHRASES, spoken, with_pauses, write_wav
 from vlo_ros import msg
 from vlo_ros.errors import VloError
-from vlo_ros.ros.convert import to_ns
+from vlo_ros.message_header import to_ns
 from vlo_ros.ros.person.listener import ListenerNode
 from vlo_ros.ros.person.speaker import LATCHED
 

@@ -14,7 +14,7 @@ from vlo_ros.annotate_command import run_annotate
 from vlo_ros.config import load_config
 from vlo_ros.image_message import to_rgb
 from vlo_ros.message_definitions import message_types
-from vlo_ros.ros.convert import to_ns
+from vlo_ros.message_header import to_ns
 
 HZ, NUM_IMAGES = 4, 48
 START_NS = 1_700_000_000 * S

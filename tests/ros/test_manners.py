@@ -7,7 +7,8 @@ from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 
 from tests.ros.graph import S
-from vlo_ros.ros.convert import image_message_of, to_ns, to_time
+from vlo_ros.message_header import to_ns
+from vlo_ros.ros.convert import image_message_of, to_time
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import pytest
 from sensor_msgs.msg import Image
 
 from tests.ros.graph import S
+from vlo_ros.message_header import to_ns
 from vlo_ros.ros import overlay_topic
-from vlo_ros.ros.convert import to_ns, to_rgb
+from vlo_ros.ros.convert import to_rgb
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from vlo_ros import msg
 from vlo_ros.checkpoint import load_model
 from vlo_ros.config import load_config
 from vlo_ros.events import Query
+from vlo_ros.message_header import to_ns
 from vlo_ros.replay import replay
-from vlo_ros.ros.convert import to_ns
 from vlo_ros.sampling import Sampler
 from vlo_ros.sources import open_source
 

@@ -7,7 +7,8 @@ import rclpy
 from rclpy.parameter import Parameter
 
 from tests.ros.graph import TINY_MODEL, S
-from vlo_ros.ros.convert import compressed_message_of, image_message_of, to_ns
+from vlo_ros.message_header import to_ns
+from vlo_ros.ros.convert import compressed_message_of, image_message_of
 from vlo_ros.ros.image_topic import image_topic
 from vlo_ros.ros.vlo_node import VloNode
 

@@ -11,7 +11,8 @@ from rosgraph_msgs.msg import Clock
 from tests.ros.graph import S, errors_of
 from vlo_ros import msg
 from vlo_ros.events import Frame
-from vlo_ros.ros.convert import image_message_of, to_ns, to_time
+from vlo_ros.message_header import to_ns
+from vlo_ros.ros.convert import image_message_of, to_time
 
 
 def test_a_looping_recording_starts_the_stream_afresh(graph, scenes, capfd):

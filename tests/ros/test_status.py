@@ -209,10 +209,11 @@ def camera(frame_fps, is_open=True, is_stale=False):
     )
 
 
-def watch(camera, clock, fps, seconds):
-    for _ in range(round(fps * seconds)):
+def watch(camera, clock, fps, seconds, pace=1.0):
+    for number in range(round(fps * seconds)):
         clock[0] += 1 / fps
         camera.statistics.image_arrived()
+        camera.statistics.pace.note(round(number * pace / fps * 1e9))
 
 
 def test_ten_a_second_wanted_and_two_arriving_is_a_fifth(clock):
@@ -220,6 +221,19 @@ def test_ten_a_second_wanted_and_two_arriving_is_a_fifth(clock):
     watch(slow, clock, fps=2.0, seconds=2 * WINDOW_S)
     assert arriving_share(slow) == pytest.approx(0.2, abs=0.03)
     assert judge(vitals={'arriving_share': arriving_share(slow)}).level == WARN
+
+
+def test_of_a_recording_played_slowly_fewer_images_are_wanted(clock):
+    played = camera(frame_fps=10.0)
+    watch(played, clock, fps=3.0, seconds=2 * WINDOW_S, pace=0.3)
+    assert arriving_share(played) == pytest.approx(1.0, abs=0.1)
+
+
+def test_stamps_that_stand_still_or_go_back_tell_no_pace(clock):
+    for pace in (0.0, -1.0):
+        odd = camera(frame_fps=10.0)
+        watch(odd, clock, fps=2.0, seconds=2 * WINDOW_S, pace=pace)
+        assert arriving_share(odd) == pytest.approx(0.2, abs=0.03)
 
 
 @pytest.mark.parametrize('frame_fps', [0.25, 1.0, 2.0, 30.0])

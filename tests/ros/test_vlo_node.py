@@ -13,7 +13,8 @@ from std_srvs.srv import Trigger
 from tests.ros.endless import endless
 from tests.ros.graph import S
 from vlo_ros import msg
-from vlo_ros.ros.convert import image_message_of, to_ns
+from vlo_ros.message_header import to_ns
+from vlo_ros.ros.convert import image_message_of
 from vlo_ros.ros.image_input import ImageInput
 
 SUCCESS = TransitionCallbackReturn.SUCCESS

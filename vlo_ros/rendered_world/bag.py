@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from heapq import merge
 from operator import itemgetter
@@ -27,7 +28,7 @@ def write_bag(
     """Write an episode's pictures, and its narrations as std_msgs/String.
 
     Args:
-        folder: The bag; must not exist.
+        folder: The bag; must not exist. Nothing is left of one that was interrupted.
         episode: What to show.
         seconds: Length.
         size: Side of the square picture in pixels.
@@ -51,11 +52,15 @@ def write_bag(
             stamp_ns = START_NS + round((narration.time - start) * NS_PER_S)
             yield stamp_ns, NOTES_TOPIC, store.types[text_type](narration.text)
 
-    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connections = {
-            topic: writer.add_connection(topic, kind, typestore=store)
-            for topic, kind in ((IMAGE_TOPIC, image_type), (NOTES_TOPIC, text_type))
-        }
-        for stamp_ns, topic, message in merge(pictures(), notes(), key=itemgetter(0)):
-            data = store.serialize_cdr(message, message.__msgtype__)
-            writer.write(connections[topic], stamp_ns, data)
+    try:
+        with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            connections = {
+                topic: writer.add_connection(topic, kind, typestore=store)
+                for topic, kind in ((IMAGE_TOPIC, image_type), (NOTES_TOPIC, text_type))
+            }
+            for stamp_ns, topic, message in merge(pictures(), notes(), key=itemgetter(0)):
+                data = store.serialize_cdr(message, message.__msgtype__)
+                writer.write(connections[topic], stamp_ns, data)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # a short one would pass for the whole
+        raise

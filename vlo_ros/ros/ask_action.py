@@ -14,7 +14,7 @@ from rclpy.task import Future
 
 from vlo_ros import msg
 from vlo_ros.action import Ask
-from vlo_ros.ros.convert import to_ns
+from vlo_ros.message_header import to_ns
 from vlo_ros.ros.lanes import Lanes
 from vlo_ros.ros.query_desk import QueryDesk
 

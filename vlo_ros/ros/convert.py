@@ -101,8 +101,3 @@ def to_time(stamp_ns: int) -> Time:
     """Nanoseconds to a message's stamp."""
     seconds, nanoseconds = divmod(stamp_ns, NS_PER_S)
     return Time(sec=seconds, nanosec=nanoseconds)
-
-
-def to_ns(stamp: Time) -> int:
-    """A message's stamp to nanoseconds."""
-    return stamp.sec * NS_PER_S + stamp.nanosec

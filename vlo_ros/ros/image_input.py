@@ -137,6 +137,7 @@ class ImageInput:
         except SourceError as error:
             self._reject(str(error))
             return
+        self._statistics.pace.note(stamp_ns)
         self._watch_frame_id(frame_id)
         if self.is_idle():
             self.newest_ns = stamp_ns

@@ -96,6 +96,7 @@ class Notices:
                 return ''
             times = notice.num_unsaid + 1
             self._kinds[kind] = _Notice(now)
+            self._kinds.move_to_end(kind)
             return f'{text} ({times} times in the last {now - notice.said_at:.0f} s)'
 
 

@@ -13,8 +13,10 @@ from sensor_msgs.msg import Image
 
 from vlo_ros import msg
 from vlo_ros.events import NS_PER_S
+from vlo_ros.message_header import to_ns
 from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
-from vlo_ros.ros.convert import image_message_of, to_ns
+from vlo_ros.response_latency import meaningful_s
+from vlo_ros.ros.convert import image_message_of
 from vlo_ros.ros.qos import create_publisher
 
 # Frames kept until they are judged, and only while somebody watches.
@@ -55,14 +57,13 @@ class OverlayTopic:
         image_HWC = self._frames.pop(stamp_ns, None)
         if image_HWC is None or not self.has_watchers():
             return
-        latency = decision.latency.sec + decision.latency.nanosec / NS_PER_S
         picture = draw_overlay(
             image_HWC,
             Overlay(
                 caption=self._caption if 0 <= stamp_ns - self._said_ns <= CAPTION_NS else '',
                 p_silence=decision.silence_probability,
                 silence_threshold=decision.silence_threshold,
-                latency_s=latency if abs(latency) < 3600 else None,
+                latency_s=meaningful_s(to_ns(decision.latency)),
                 is_speaking=decision.verdict != msg.Decision.VERDICT_SILENT,
             ),
         )

@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile
 from vlo_ros import msg
 from vlo_ros.errors import one_line
 from vlo_ros.events import NS_PER_S, Query
-from vlo_ros.ros.convert import to_ns
+from vlo_ros.message_header import to_ns
 from vlo_ros.ros.lanes import Lanes, surviving
 from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.publishers import StreamPublishers

@@ -36,6 +36,28 @@ class Rate:
         return recent / min(WINDOW_S, max(now - self._since, 0.1))
 
 
+class Pace:
+    """How fast stamps advance, s a second: 1 of a camera, less of a recording played slowly."""
+
+    def __init__(self) -> None:
+        """Start without stamps."""
+        self._arrivals: deque[tuple[float, int]] = deque(maxlen=8192)
+
+    def note(self, stamp_ns: int) -> None:
+        """Note the stamp of an image that came now."""
+        self._arrivals.append((time.monotonic(), stamp_ns))
+
+    def seconds_per_second(self) -> float:
+        """Return the pace over the last WINDOW_S seconds, at most 1; 1 where it cannot be told."""
+        now = time.monotonic()
+        recent = [arrival for arrival in tuple(self._arrivals) if arrival[0] > now - WINDOW_S]
+        if not recent or recent[-1][0] - recent[0][0] < WINDOW_S / 2:
+            return 1.0
+        (begun, first_ns), (ended, last_ns) = recent[0], recent[-1]
+        pace = (last_ns - first_ns) / NS_PER_S / (ended - begun)
+        return min(pace, 1.0) if pace > 0 else 1.0
+
+
 class Latency:
     """The last NUM_LATENCIES latencies in seconds."""
 
@@ -78,6 +100,7 @@ class StreamStatistics:
         self.failures_in_a_row = 0  # forwards that failed since a frame was judged
         self.received = Rate()
         self.judged = Rate()
+        self.pace = Pace()
         self.decision_latency = Latency()
         self.first_token_latency = Latency()
         self.publish_latency = Latency()

@@ -97,8 +97,10 @@ def arriving_share(camera: CameraStream) -> float:
     age_s = time.monotonic() - counts.active_since
     if not camera.is_open or camera.is_stale or age_s < WINDOW_S:
         return math.nan
+    # Of a recording that is played slowly fewer are wanted in a second.
+    wanted_fps = camera.stream.config.frame_fps * counts.pace.seconds_per_second()
     # One image more or less in the window is chance.
-    return (counts.received.per_second() + 1 / WINDOW_S) / camera.stream.config.frame_fps
+    return (counts.received.per_second() + 1 / WINDOW_S) / wanted_fps
 
 
 def diagnose(

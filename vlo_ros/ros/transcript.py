@@ -14,7 +14,8 @@ from rich.text import Text
 
 from vlo_ros import msg
 from vlo_ros.events import NS_PER_S
-from vlo_ros.ros.convert import to_ns
+from vlo_ros.message_header import to_ns
+from vlo_ros.response_latency import has_meaning
 
 BARS = ' ▁▂▃▄▅▆▇█'
 NUM_BARS = 40
@@ -198,6 +199,6 @@ def _seconds(duration) -> float:
 
 
 def _short(seconds: float) -> str:
-    if math.isnan(seconds) or abs(seconds) > 3600:
+    if math.isnan(seconds) or not has_meaning(round(seconds * NS_PER_S)):
         return '-'
     return f'{seconds:.1f} s' if abs(seconds) >= 1 else f'{1000 * seconds:.0f} ms'

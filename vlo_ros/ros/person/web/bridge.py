@@ -28,8 +28,10 @@ from vlo_ros import msg
 from vlo_ros.config import StreamConfig, check_value
 from vlo_ros.errors import ConfigError, SourceError
 from vlo_ros.events import NS_PER_S
+from vlo_ros.message_header import to_ns
 from vlo_ros.overlay import CAPTION_S, Overlay, draw_overlay
-from vlo_ros.ros.convert import to_ns, to_rgb
+from vlo_ros.response_latency import meaningful_s
+from vlo_ros.ros.convert import to_rgb
 from vlo_ros.ros.image_topic import IMAGE_TYPES, watched_images
 from vlo_ros.ros.person.outbox import PATIENCE_S
 from vlo_ros.ros.person.stream_client import StreamClient, stream_prefix
@@ -157,15 +159,14 @@ class Bridge(Node):
     def _on_decision(self, decision: msg.Decision) -> None:
         if self._start_ns is None:
             self._start_ns = to_ns(decision.header.stamp)
-        latency_s = decision.latency.sec + decision.latency.nanosec / NS_PER_S
-        latency = latency_s if abs(latency_s) < 3600 else None
+        latency_s = meaningful_s(to_ns(decision.latency))
         is_silent = decision.verdict == msg.Decision.VERDICT_SILENT
         with self._lock:
             self._overlay = dataclasses.replace(
                 self._overlay,
                 p_silence=decision.silence_probability,
                 silence_threshold=decision.silence_threshold,
-                latency_s=latency,
+                latency_s=latency_s,
                 is_speaking=not is_silent,
             )
         self._tell(
@@ -175,7 +176,7 @@ class Bridge(Node):
                 'p_silence': _number(decision.silence_probability),
                 'threshold': decision.silence_threshold,
                 'silent': is_silent,
-                'latency': latency,
+                'latency': latency_s,
             }
         )
 
@@ -202,7 +203,6 @@ class Bridge(Node):
                 )
                 self._caption_until = time.monotonic() + CAPTION_S
         first_ns = to_ns(response.first_token_stamp)
-        latency_s = (first_ns - stamp_ns) / NS_PER_S if first_ns else None
         return {
             'time': self._seconds(response),
             'text': response.text,
@@ -211,7 +211,7 @@ class Bridge(Node):
             'answer': response.trigger == msg.Response.TRIGGER_QUERY,
             'cut': response.state in (msg.Response.STATE_TRUNCATED, msg.Response.STATE_CANCELLED),
             'sequence': response.sequence,
-            'latency': latency_s if latency_s is not None and abs(latency_s) < 3600 else None,
+            'latency': meaningful_s(first_ns - stamp_ns) if first_ns else None,
         }
 
     def _on_status(self, status: msg.StreamStatus) -> None:

@@ -81,7 +81,7 @@ class Server:
         self._password = password
         self._model = model
         self._token = secrets.token_urlsafe(32)
-        self._sockets: set[asyncio.Queue[Event | None]] = set()
+        self._queues: set[asyncio.Queue[Event | None]] = set()
         self._uploading = asyncio.Lock()
         self._latest: dict[str, Event] = {}
         self._is_closing = False
@@ -97,9 +97,9 @@ class Server:
         """Send an event to every page; on the loop's thread."""
         if event['kind'] in ('status', 'settings', 'camera'):
             self._latest[event['kind']] = event
-        for queue in list(self._sockets):
+        for queue in list(self._queues):
             if queue.full():  # a browser that stopped reading: it may come back
-                self._sockets.discard(queue)
+                self._queues.discard(queue)
                 queue.get_nowait()
                 queue.put_nowait(None)
             else:
@@ -167,14 +167,14 @@ class Server:
         queue: asyncio.Queue[Event | None] = asyncio.Queue(MAX_WAITING)
         for event in (*self._bridge.history, *self._latest.values()):
             queue.put_nowait(event)
-        self._sockets.add(queue)
+        self._queues.add(queue)
         sender = asyncio.create_task(self._send(page, queue))
         try:
             async for message in page:
                 if message.type is WSMsgType.TEXT:
                     self._obey(message.data, queue)
         finally:
-            self._sockets.discard(queue)
+            self._queues.discard(queue)
             sender.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sender
@@ -212,7 +212,7 @@ class Server:
         await response.prepare(request)
         loop, shown = asyncio.get_running_loop(), -1
         with contextlib.suppress(ConnectionError):
-            while not self._is_closing:
+            while not (self._is_closing or request.transport is None):  # None: they left
                 await asyncio.sleep(1 / MAX_PICTURES_PER_S)
                 if self._bridge.num_images == shown:
                     continue
@@ -259,7 +259,7 @@ class Server:
 
     async def _close(self, app: web.Application) -> None:
         self._is_closing = True
-        for queue in list(self._sockets):
+        for queue in list(self._queues):
             if not queue.full():
                 queue.put_nowait(None)
 
