@@ -99,7 +99,8 @@ class ImageInput:
         self._notices = notices
         self._type = Image if config.image_transport == 'raw' else CompressedImage
         self._refused_policy = ''  # what a publisher offers otherwise; named at one of the looks
-        self._looks_left = 0
+        self._num_mismatches = 0  # told by the receive lane; the watch lane looks into them
+        self._num_looked_into = self._looks_left = 0
         topic = image_topic(node, f'{prefix}image', config.image_transport)
         self.topic = node.resolve_topic_name(topic)
         self._subscription = create_subscription(
@@ -171,12 +172,14 @@ class ImageInput:
 
     def _on_mismatch(self, event) -> None:
         self._refused_policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
-        self._looks_left = LOOKS_FOR_NAMES
+        self._num_mismatches += 1
 
     # -- watch lane ------------------------------------------------------------------------
 
     def look_after(self) -> None:
         """Name the publishers that offer another QoS, once the graph knows who they are."""
+        if (num := self._num_mismatches) != self._num_looked_into:
+            self._num_looked_into, self._looks_left = num, LOOKS_FOR_NAMES
         if not self._looks_left:
             return
         self._looks_left -= 1
