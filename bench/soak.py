@@ -101,23 +101,43 @@ def live(
         for hour in range(num_hours):
             script = pool.submit(_script, hour * hour_s, num_frames).result()
             num_evictions = stream.num_evictions
-            trial, steps = _hour(model, stream, script, pictures, hour * num_frames, num_frames)
-            uncounted_s = 0.0 if hour else warm_up_s
-            heard = between(trial.all_of(num_frames), uncounted_s, hour_s)
-            counted = steps[round(uncounted_s * FPS) :]
-            # In the other process: matching sentences takes memory of its own.
-            scores = pool.submit(score, [heard]).result()
+            # Of what was noted about an hour nothing is kept but this: memory is being watched.
+            scores, times = _scored(
+                model, stream, script, pictures, hour * num_frames, num_frames,
+                0.0 if hour else warm_up_s, pool,
+            )  # fmt: skip
             yield {
                 'hour': hour + 1,
                 'rss_mb': _resident_bytes() / 1e6,
-                **machine.percentiles([cpu for cpu, _ in counted]),
-                'wall_p99_ms': machine.percentiles([wall for _, wall in counted])['p99_ms'],
+                **times,
                 **{name: scores[name] for name in QUALITY_BOUNDS},
                 'narrations': scores['num_narrations'],
                 'queries': scores['num_queries'],
                 'evictions': stream.num_evictions - num_evictions,
                 'dropped': stream.num_dropped,
             }
+
+
+def _scored(
+    model: VloModel,
+    stream: Stream,
+    script: Script,
+    pictures: Iterator[np.ndarray],
+    first: int,
+    num_frames: int,
+    uncounted_s: float,
+    pool: ProcessPoolExecutor,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Live through one hour; its scores and times without its first `uncounted_s`."""
+    trial, steps = _hour(model, stream, script, pictures, first, num_frames)
+    heard = between(trial.all_of(num_frames), uncounted_s, num_frames / FPS)
+    counted = steps[round(uncounted_s * FPS) :]
+    times = {
+        **machine.percentiles([cpu for cpu, _ in counted]),
+        'wall_p99_ms': machine.percentiles([wall for _, wall in counted])['p99_ms'],
+    }
+    # In the other process: matching sentences takes memory of its own.
+    return pool.submit(score, [heard]).result(), times
 
 
 def _hour(
