@@ -192,6 +192,23 @@ def test_a_voice_can_be_stopped_in_the_middle(tmp_path):
     assert results == [False]
 
 
+def test_a_program_that_is_not_wanted_any_more_does_not_begin(tmp_path):
+    program = Program([sys.executable, '-c', 'import sys; open(sys.argv[1], "w")', '{wav}'])
+    is_muted = threading.Event()
+
+    def is_wanted():  # a mute that comes between the caller's last look and the beginning
+        is_muted.set()
+        return not is_muted.is_set()
+
+    assert not program.run(tmp_path / 'o.wav', is_wanted=is_wanted)
+    assert list(tmp_path.iterdir()) == []
+    assert program.run(tmp_path / 'o.wav', is_wanted=lambda: True)
+
+
+def test_a_long_text_for_a_program_that_does_not_read_keeps_nobody_waiting(tmp_path):
+    assert Program([sys.executable, '-c', '']).run(tmp_path / 'o.wav', 'word ' * 100_000)
+
+
 def test_the_library_of_the_voice_is_loaded_in_no_other_process():
     code = 'import sys, vlo_ros.speech.voices; exit("espeakng_loader" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0

@@ -4,6 +4,8 @@
 
 import threading
 
+import pytest
+
 from tests.hearing.marked import Marked, frames_of
 from vlo_ros.hearing.ear import CAPACITY, Ear
 from vlo_ros.hearing.utterances import UtteranceCutter
@@ -153,3 +155,38 @@ def test_it_stops_in_the_middle_of_recognition():
     assert recogniser.is_busy.wait(WAIT_S)
     heard.ear.stop()
     assert (heard.texts, heard.reason) == ([], None)
+
+
+@pytest.mark.parametrize('is_live', [True, False])
+def test_what_was_not_recognised_when_it_stops_is_counted_once(is_live):
+    sound, recogniser = Frames(utterances(3), is_live), Counter(is_free=False)
+    heard = Heard(sound, recogniser)
+    assert recogniser.is_busy.wait(WAIT_S)
+    assert sound.is_read.wait(WAIT_S)
+    heard.ear.stop()
+    assert str(heard.ear.counts) == '3 interrupted'
+    heard.ear.stop()
+    assert str(heard.ear.counts) == '3 interrupted'
+
+
+def test_what_was_begun_when_it_stops_is_counted_once():
+    sound, goes_on = Frames([]), threading.Event()
+
+    def frames(num_bytes):
+        yield from frames_of(40, 40)
+        sound.is_read.set()
+        assert goes_on.wait(WAIT_S)
+        yield bytes(num_bytes)
+
+    sound.frames, sound.stop = frames, goes_on.set
+    heard = Heard(sound, Counter())
+    assert sound.is_read.wait(WAIT_S)
+    heard.ear.stop()
+    assert (heard.texts, str(heard.ear.counts)) == ([], '1 interrupted')
+
+
+def test_what_was_begun_when_the_sound_breaks_off_is_counted_and_said():
+    sound = Frames(frames_of(40, 40, 40, 40), error=SpeechError('no microphone'))
+    heard = Heard(sound, Counter()).wait()
+    assert str(heard.ear.counts) == '1 understood, 1 interrupted'
+    assert (heard.notes, heard.reason) == (['interrupted'], 'no microphone')

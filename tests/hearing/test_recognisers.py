@@ -8,13 +8,14 @@ The real one: tests/ros/test_hearing_spoken.py, where it is installed.
 import shlex
 import sys
 import threading
+import time
 
 import pytest
 
 from vlo_ros.hearing.recognisers import MOST_CHARS, Recogniser, Wanted, recogniser_command
 from vlo_ros.hearing.sound import SAMPLE_RATE
 from vlo_ros.hearing.utterances import Utterance
-from vlo_ros.speech.program import SpeechError
+from vlo_ros.speech.program import COMPLAINT_BYTES, MOST_BYTES, SpeechError
 
 WAIT_S = 30
 SECOND = Utterance(bytes(2 * SAMPLE_RATE), 0)
@@ -63,6 +64,25 @@ def test_a_recogniser_that_takes_too_long_is_ended_with_all_that_it_started():
     slow = Recogniser(['sh', '-c', 'sleep 600 & sleep 600'], 0.2)
     with pytest.raises(SpeechError, match=r'did not end in 0\.2 s'):
         slow.recognise(SECOND)
+
+
+def test_a_recogniser_that_writes_on_and_on_is_ended_with_all_that_it_started():
+    began = time.monotonic()
+    with pytest.raises(SpeechError, match=f'wrote more than {MOST_BYTES} bytes'):
+        Recogniser(['sh', '-c', 'yes & yes'], 10 * WAIT_S).recognise(SECOND)
+    assert time.monotonic() - began < WAIT_S
+
+
+def test_a_recogniser_that_complains_on_and_on_is_ended_in_time():
+    with pytest.raises(SpeechError, match=r'did not end in 0\.5 s'):
+        Recogniser(['sh', '-c', 'yes >&2'], 0.5).recognise(SECOND)
+
+
+def test_of_what_a_recogniser_complains_the_newest_is_kept():
+    code = 'import sys; sys.stderr.write("trouble " * 100_000); exit("no model here")'
+    with pytest.raises(SpeechError, match='no model here') as caught:
+        recogniser(code).recognise(SECOND)
+    assert len(str(caught.value)) < COMPLAINT_BYTES + 200
 
 
 def test_a_recogniser_can_be_stopped(tmp_path):

@@ -9,15 +9,8 @@ import wave
 
 import pytest
 
-from vlo_ros.hearing.sound import (
-    COMPLAINT_BYTES,
-    SAMPLE_RATE,
-    Recorder,
-    SoundFile,
-    _output_of,
-    recorder_command,
-)
-from vlo_ros.speech.program import SpeechError
+from vlo_ros.hearing.sound import SAMPLE_RATE, Recorder, SoundFile, recorder_command
+from vlo_ros.speech.program import COMPLAINT_BYTES, SpeechError, output_of
 
 
 def python(code):
@@ -34,7 +27,7 @@ def test_a_recorder_may_complain_as_much_as_it_likes():
     assert list(Recorder(python(code)).frames(960)) == [b'x' * 960]
     complaint = bytearray()
     with subprocess.Popen(python(code), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert b''.join(_output_of(process, complaint)) == b'x' * 960
+        assert b''.join(output_of(process, complaint)) == b'x' * 960
     assert 0 < len(complaint) <= COMPLAINT_BYTES
 
 

@@ -192,6 +192,8 @@ def test_muted_it_hears_nothing(graph, listener, queries, said, microphone):
         ({'recorder': 'cat', 'phrases': '', 'command': 'cat'}, r'as \{wav\}'),
         ({'recorder': 'cat', 'pause': 99.0}, 'listener.pause: 99.0 is outside'),
         ({'wav': '/nowhere.wav'}, r'/nowhere\.wav'),
+        ({'recorder': 'cat', 'node': 'my robot'}, "'/my robot' is not the full name of a node"),
+        ({'recorder': 'cat', 'speaker': '/2/speaker'}, "'/2/speaker' is not the full name"),
     ],
 )
 def test_a_bad_parameter_is_one_line(listener, parameters, words):

@@ -150,9 +150,46 @@ def test_a_real_voice_writes_a_wav(graph, speaker, tmp_path):
         assert file.getnframes() / file.getframerate() > 0.5
 
 
-def test_a_bad_parameter_is_one_line(graph, speaker):
-    with pytest.raises(VloError, match='no program') as caught:
-        speaker(command='no-such-tts {wav}')
+@pytest.mark.parametrize('stage', ['voice', 'player'])
+def test_a_mute_between_the_last_look_and_a_program_is_obeyed(
+    graph, speaker, tmp_path, monkeypatch, stage
+):
+    ran, player = tmp_path / 'ran', tmp_path / 'bin' / 'pw-play'
+    player.parent.mkdir()
+    player.write_text(f'#!/bin/sh\necho player >> {ran}\n')
+    player.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{player.parent}:{os.environ["PATH"]}')
+    voice = tmp_path / 'voice.sh'
+    voice.write_text(f'echo voice >> {ran}\necho > "$1"\n')
+    node = speaker(output_folder='', command=f'sh {voice} {{wav}}')
+    program = {'voice': node._voice, 'player': node._player}[stage]
+    run, ended = program.run, []
+
+    def mute_then_run(*arguments, **options):
+        node.set_parameters([Parameter('mute', value=True)])
+        ended.append(run(*arguments, **options))
+
+    monkeypatch.setattr(program, 'run', mute_then_run)
+    say(graph, 'A long story.')
+    graph.wait_for(lambda: ended)
+    assert ended == [False]
+    assert not ran.exists() if stage == 'voice' else ran.read_text() == 'voice\n'
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({'command': 'no-such-tts {wav}'}, 'no program'),
+        ({'output_folder': '/proc/x'}, 'output_folder: give a folder that can be written'),
+        ({'output_folder': '/dev/null'}, 'output_folder: give a folder that can be written'),
+        ({'output_folder': '~nobody-of-this-name/x'}, 'output_folder: give a folder'),
+        ({'node': 'my robot'}, "'/my robot' is not the full name of a node, such as /robot/vlo"),
+        ({'words_per_minute': 0}, 'speaker.words_per_minute: 0 is outside 80 to 450'),
+    ],
+)
+def test_a_bad_parameter_is_one_line(speaker, parameters, words):
+    with pytest.raises(VloError, match=words) as caught:
+        speaker(**parameters)
     assert '\n' not in str(caught.value)
 
 

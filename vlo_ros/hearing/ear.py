@@ -30,7 +30,7 @@ class Counts:
     not_understood: int = 0  # no phrase, no words
     failed: int = 0  # the recogniser did
     dropped: int = 0  # waited while newer ones came
-    interrupted: int = 0  # begun when it had to stop listening
+    interrupted: int = 0  # begun, or not recognised yet, when it had to stop
     cut: int = 0  # longer than is kept
 
     def __str__(self) -> str:
@@ -108,6 +108,8 @@ class Ear:
             while thread.is_alive():
                 self._recogniser.stop()
                 thread.join(STOP_S)
+        self.counts.interrupted += len(self._waiting)
+        self._waiting.clear()
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -115,12 +117,13 @@ class Ear:
         try:
             for frame in self._sound.frames(self._cutter.frame_bytes):
                 if self._is_stopped:
-                    return
+                    break
                 self._hear(frame)
             self._put(self._cutter.finish())
             self._reason = ''
         except VloError as error:
             self._reason = one_line(error)
+            self._leave_out('somebody spoke when the sound broke off: left out')
         finally:
             with self._changed:
                 self._is_read = True
@@ -130,13 +133,17 @@ class Ear:
         self.num_frames += 1
         is_deaf = self._sound.is_live and self._is_deaf()
         if is_deaf and not self._was_deaf:
-            if self._cutter.is_open:
-                self.counts.interrupted += 1
-                self._note('interrupted', 'somebody spoke when listening had to stop: left out')
-            self._cutter.forget()
+            self._leave_out('somebody spoke when listening had to stop: left out')
         elif not is_deaf:
             self._put(self._cutter.take(frame, self._now_ns()))
         self._was_deaf = is_deaf
+
+    def _leave_out(self, line: str) -> None:
+        """Forget what was begun; if that is anything, count it and say `line`."""
+        if self._cutter.is_open:
+            self.counts.interrupted += 1
+            self._note('interrupted', line)
+        self._cutter.forget()
 
     def _put(self, utterance: Utterance | None) -> None:
         if utterance is None:
@@ -176,6 +183,7 @@ class Ear:
                 self._note('failed', f'not understood: {one_line(error)}')
                 continue
             if self._is_stopped:
+                self._waiting.appendleft(utterance)  # `stop` counts what waits
                 return
             if text:
                 self.counts.understood += 1

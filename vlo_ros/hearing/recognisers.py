@@ -22,7 +22,7 @@ from pathlib import Path
 from vlo_ros.hearing.phrases import read_phrases, words_in
 from vlo_ros.hearing.sound import SAMPLE_BYTES, SAMPLE_RATE
 from vlo_ros.hearing.utterances import Utterance
-from vlo_ros.speech.program import Program, SpeechError, words_of
+from vlo_ros.speech.program import Program, SpeechError, file_command
 
 TIME_LIMIT_S = 30.0
 MOST_CHARS = 2000
@@ -56,10 +56,7 @@ def _pocketsphinx(wanted: Wanted) -> list[str]:
 def _command(wanted: Wanted) -> list[str]:
     if wanted.phrases:
         raise SpeechError('phrases: engine pocketsphinx alone takes them')
-    words = words_of(wanted.command, 'engine command')
-    if not any('{wav}' in word for word in words):
-        raise SpeechError('engine command: the command must name the file to read as {wav}')
-    return words
+    return file_command(wanted.command, 'read')
 
 
 ENGINES: dict[str, Callable[[Wanted], list[str]]] = {

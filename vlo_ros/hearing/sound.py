@@ -8,8 +8,6 @@ Sound is 16 kHz, mono, 16 bit little-endian.
 from __future__ import annotations
 
 import contextlib
-import os
-import selectors
 import shutil
 import subprocess
 import threading
@@ -25,6 +23,7 @@ from vlo_ros.speech.program import (
     SpeechError,
     failure_of,
     kill_group,
+    output_of,
     words_of,
 )
 
@@ -34,8 +33,6 @@ RECORDERS = (
     ['arecord', '-q', '-f', 'S16_LE', '-r', '16000', '-c', '1', '-t', 'raw'],
     ['parec', '--format=s16le', '--rate=16000', '--channels=1'],
 )
-READ_BYTES = 4096
-COMPLAINT_BYTES = 1000  # of a recorder that complains for days the newest are kept
 
 
 class Sound(Protocol):
@@ -110,7 +107,7 @@ class Recorder:
         complaint = bytearray()
         with process:
             try:
-                yield from _in_frames(_output_of(process, complaint), num_bytes)
+                yield from _in_frames(output_of(process, complaint), num_bytes)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(GRACE_S)
             finally:
@@ -182,24 +179,6 @@ class SoundFile:
                     yield part.to_ndarray().tobytes()
             except (av.FFmpegError, OSError) as error:
                 raise SpeechError(f'{self._path}: damaged: {one_line(error)}') from error
-
-
-def _output_of(process: subprocess.Popen[bytes], complaint: bytearray) -> Iterator[bytes]:
-    """Yield what a program writes, and keep the newest of its complaints in `complaint`."""
-    assert process.stdout is not None and process.stderr is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        selector.register(process.stderr, selectors.EVENT_READ)
-        while selector.get_map():
-            for key, _ in selector.select():
-                data = os.read(key.fd, READ_BYTES)
-                if not data:
-                    selector.unregister(key.fileobj)
-                elif key.fileobj is process.stdout:
-                    yield data
-                else:
-                    complaint += data
-                    del complaint[:-COMPLAINT_BYTES]
 
 
 def _in_frames(pieces: Iterator[bytes], num_bytes: int) -> Iterator[bytes]:

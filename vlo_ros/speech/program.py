@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vlo_ros.errors import VloError
 
 LONGEST_S = 60.0
 GRACE_S = 1.0  # from the end of a program's output, or from its death, to its end
+READ_BYTES = 4096
+MOST_BYTES = 16_384  # of what a program writes; one that writes on and on is ended
+COMPLAINT_BYTES = 1000  # of a program that complains for days the newest are kept
 
 
 class SpeechError(VloError):
@@ -48,6 +54,22 @@ def words_of(command: str, what: str) -> list[str]:
     return words
 
 
+def file_command(command: str, use: str) -> list[str]:
+    """Split a command line in which `{wav}` stands for a file.
+
+    Args:
+        command: As it would be typed.
+        use: What it does with the file: 'read' or 'write'.
+
+    Raises:
+        SpeechError: As words_of, or it names no file; one line.
+    """
+    words = words_of(command, 'engine command')
+    if not any('{wav}' in word for word in words):
+        raise SpeechError(f'engine command: the command must name the file to {use} as {{wav}}')
+    return words
+
+
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a program that leads a session of its own, and all that it has started."""
     with contextlib.suppress(ProcessLookupError):
@@ -58,6 +80,38 @@ def failure_of(command: Sequence[str], status: int, complaint: bytes) -> SpeechE
     """Return the error of a program that ended badly, with the last line that it wrote."""
     said = (complaint.decode(errors='replace').strip().splitlines() or ['nothing'])[-1]
     return SpeechError(f'{command[0]} failed ({status}), it said: {said}')
+
+
+def output_of(
+    process: subprocess.Popen[bytes], complaint: bytearray, until: float | None = None
+) -> Iterator[bytes]:
+    """Yield what a program writes, and keep the newest of its complaints in `complaint`.
+
+    Args:
+        process: Its stderr is a pipe; its stdout is one, or leads elsewhere.
+        complaint: COMPLAINT_BYTES at most.
+        until: Monotonic s; None: for ever.
+
+    Raises:
+        TimeoutError: It still writes, or might, at `until`.
+    """
+    with selectors.DefaultSelector() as selector:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            for key, _ in selector.select(left):
+                data = os.read(key.fd, READ_BYTES)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stdout:
+                    yield data
+                else:
+                    complaint += data
+                    del complaint[:-COMPLAINT_BYTES]
 
 
 class Program:
@@ -71,21 +125,27 @@ class Program:
         self._lock = threading.Lock()
         self._is_stopped = False
 
-    def run(self, wav: Path, text: str = '') -> bool:
+    def run(self, wav: Path, text: str = '', is_wanted: Callable[[], bool] = lambda: True) -> bool:
         """Run it to its end, with `text` on its standard input; False when it was stopped.
+
+        Args:
+            wav: The file.
+            text: What it reads.
+            is_wanted: Asked when it is about to begin: `stop` ends only what has begun. Whoever
+                makes it false before calling `stop` can be sure that nothing runs on.
 
         Raises:
             SpeechError: It failed, or took too long.
         """
-        return self._run(wav, text, subprocess.DEVNULL) is not None
+        return self._run(wav, text, subprocess.DEVNULL, is_wanted) is not None
 
     def read(self, wav: Path) -> str | None:
         """Run it to its end and return what it wrote; None when it was stopped.
 
         Raises:
-            SpeechError: It failed, or took too long.
+            SpeechError: It failed, took too long, or wrote more than MOST_BYTES.
         """
-        output = self._run(wav, '', subprocess.PIPE)
+        output = self._run(wav, '', subprocess.PIPE, lambda: True)
         return None if output is None else output.decode(errors='replace')
 
     def stop(self) -> None:
@@ -95,29 +155,58 @@ class Program:
                 self._is_stopped = True
                 kill_group(self._process)
 
-    def _run(self, wav: Path, text: str, stdout: int) -> bytes | None:
+    def _run(
+        self, wav: Path, text: str, stdout: int, is_wanted: Callable[[], bool]
+    ) -> bytes | None:
         command = [word.replace('{wav}', str(wav)) for word in self._command]
-        with self._lock:
-            self._is_stopped = False
-            process = self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=stdout,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C on the terminal is for its parent
-            )
+        process = self._start(command, text, stdout, is_wanted)
+        if process is None:
+            return None
+        until = time.monotonic() + self._longest_s
+        output, complaint = bytearray(), bytearray()
         try:
-            output, complaint = process.communicate(text.encode(), self._longest_s)
-        except subprocess.TimeoutExpired as error:
-            kill_group(process)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=GRACE_S)
+            for data in output_of(process, complaint, until):
+                output += data
+                if len(output) > MOST_BYTES:
+                    raise SpeechError(f'{command[0]} wrote more than {MOST_BYTES} bytes')
+            process.wait(max(until - time.monotonic(), 0.0))
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
             raise SpeechError(f'{command[0]} did not end in {self._longest_s:g} s') from error
         finally:
-            with self._lock:
-                self._process = None
+            self._end(process)
         if self._is_stopped:
             return None
         if process.returncode:
-            raise failure_of(command, process.returncode, complaint)
-        return output or b''
+            raise failure_of(command, process.returncode, bytes(complaint))
+        return bytes(output)
+
+    def _start(
+        self, command: list[str], text: str, stdout: int, is_wanted: Callable[[], bool]
+    ) -> subprocess.Popen[bytes] | None:
+        # A file, not a pipe: a program that reads slowly or not at all keeps nobody waiting.
+        with tempfile.TemporaryFile() as words:
+            words.write(text.encode())
+            words.seek(0)
+            with self._lock:
+                if not is_wanted():
+                    return None
+                self._is_stopped = False
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=words,
+                    stdout=stdout,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C on the terminal is for its parent
+                )
+                return self._process
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        if process.returncode is None:
+            kill_group(process)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
+        with self._lock:
+            self._process = None
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -3,7 +3,8 @@
 """What to say next. A voice is slower than a model: what is late is left out, the newest is said.
 
 A response that was begun is said to its end. Of those that wait, an answer comes before a remark,
-and a newer remark before an older one, which is dropped and counted. Answers are not dropped.
+and a newer remark before an older one, which is dropped and counted. Only when more than
+MAX_ANSWERS wait is an answer dropped, the oldest, and counted too.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from vlo_ros.speech.program import SpeechError, words_of
+from vlo_ros.speech.program import SpeechError, file_command
 
 ENGINES = ('auto', 'espeak-ng', 'espeakng-loader', 'piper', 'command')
 PLAYERS = (
@@ -59,10 +59,7 @@ def voice_command(engine: str, voice: str, words_per_minute: int, command: str) 
             raise SpeechError(f'engine piper: voice {voice!r} is not the path of a .onnx model')
         return [sys.executable, '-m', 'piper', '--model', voice, '--output-file', '{wav}']
     if engine == 'command':
-        words = words_of(command, 'engine command')
-        if not any('{wav}' in word for word in words):
-            raise SpeechError('engine command: the command must name the file to write as {wav}')
-        return words
+        return file_command(command, 'write')
     raise SpeechError(f'engine {engine!r} is not one of {", ".join(ENGINES)}')
 
 

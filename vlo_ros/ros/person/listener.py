@@ -12,7 +12,6 @@ While a `speaker` says something it does not listen, or the robot would ask itse
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -125,7 +124,6 @@ class ListenerNode(Node):
             stream_prefix(config.node),
             on_asked=lambda query_id, text: self.get_logger().info(f'asked {query_id}: {text}'),
             note=lambda line: self.get_logger().warning(line),
-            asker=f'listener_{os.getpid()}',
         )
         self._speaking = f'{stream_prefix(config.speaker)}/speaking' if config.speaker else ''
         if self._speaking:

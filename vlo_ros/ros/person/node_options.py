@@ -19,7 +19,9 @@ def parameters_of(kind: type, name: str, doc: str, arguments: list[str]) -> list
         doc: Its first line is the command's help.
         arguments: What was typed behind the name.
     """
-    parser = argparse.ArgumentParser(prog=name, description=doc.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog=name, description=doc.splitlines()[0], argument_default=argparse.SUPPRESS
+    )
     for spec in dataclasses.fields(kind):
         option = f'--{spec.name.replace("_", "-")}'
         if isinstance(spec.default, bool):
@@ -34,5 +36,4 @@ def parameters_of(kind: type, name: str, doc: str, arguments: list[str]) -> list
     return [
         Parameter(setting, value=value)
         for setting, value in vars(parser.parse_args(arguments)).items()
-        if value not in (None, False)
     ]

@@ -12,7 +12,7 @@ when it can be heard, so that nobody takes its voice for a person's.
 
 from __future__ import annotations
 
-import dataclasses
+import os
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool
 
 from vlo_ros import msg
-from vlo_ros.config import check_value, setting
-from vlo_ros.errors import VloError
+from vlo_ros.config import Checked, setting
+from vlo_ros.errors import ConfigError, VloError, one_line
 from vlo_ros.ros.interrupt import until_interrupted
 from vlo_ros.ros.params import declare_once
 from vlo_ros.ros.person.node_options import parameters_of
-from vlo_ros.ros.person.stream_client import KEEP
+from vlo_ros.ros.person.stream_client import KEEP, stream_prefix
 from vlo_ros.speech.program import Program, SpeechError
 from vlo_ros.speech.speech_queue import SpeechQueue
 from vlo_ros.speech.voices import ENGINES, player_command, voice_command
@@ -43,7 +43,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
-class SpeakerConfig:
+class SpeakerConfig(Checked):
     """Whose responses are said, and by what voice."""
 
     section = 'speaker'
@@ -55,10 +55,6 @@ class SpeakerConfig:
     command: str = setting('', 'engine command: text on its stdin, writes the file {wav}')
     output_folder: str = setting('', 'write WAV files there instead of playing them')
     answers_only: bool = setting(False, 'say answers to queries, and nothing by itself')
-
-    def __post_init__(self) -> None:
-        for spec in dataclasses.fields(self):
-            check_value(self.section, spec, getattr(self, spec.name))
 
 
 class SpeakerNode(Node):
@@ -82,9 +78,7 @@ class SpeakerNode(Node):
         self._voice = Program(
             voice_command(config.engine, config.voice, config.words_per_minute, config.command)
         )
-        self._folder = Path(config.output_folder).expanduser() if config.output_folder else None
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder = _made(config.output_folder) if config.output_folder else None
         if self._folder is None:
             self._player = Program(player_command())
         self._queue = SpeechQueue()
@@ -96,7 +90,7 @@ class SpeakerNode(Node):
         if self.declare_parameter('mute', False, muted).value:
             self._is_muted.set()
         self.add_post_set_parameters_callback(self._on_parameters)
-        prefix = config.node.rstrip('/')
+        prefix = stream_prefix(config.node)
         self.create_subscription(msg.Response, f'{prefix}/response', self._on_response, KEEP)
         self.create_subscription(
             msg.Response, f'{prefix}/response/partial', self._on_response, KEEP
@@ -157,16 +151,19 @@ class SpeakerNode(Node):
         # Under another name first: whoever watches the folder sees whole files only.
         part = wav.with_suffix('.part')
         try:
-            if self._voice.run(part, sentence) and not self._is_muted.is_set():
+            if self._voice.run(part, sentence, self._is_wanted) and self._is_wanted():
                 part.rename(wav)
                 self.get_logger().debug(f'saying: {sentence}')
                 if self._player is not None:
                     self._tell(is_speaking=True)
-                    self._player.run(wav)
+                    self._player.run(wav, is_wanted=self._is_wanted)
         finally:
             part.unlink(missing_ok=True)
             if self._folder is None:
                 wav.unlink(missing_ok=True)
+
+    def _is_wanted(self) -> bool:
+        return not self._is_muted.is_set()
 
     def _tell(self, *, is_speaking: bool) -> None:
         with self._telling:
@@ -178,6 +175,24 @@ class SpeakerNode(Node):
         for program in (self._voice, self._player):
             if program is not None:
                 program.stop()
+
+
+def _made(name: str) -> Path:
+    """Make a folder if it is not there.
+
+    Raises:
+        ConfigError: Nothing can be written there; one line.
+    """
+    try:
+        folder = Path(name).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # the latter: ~ of a user who is not there
+        raise ConfigError(
+            f'speaker.output_folder: give a folder that can be written: {one_line(error)}'
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f'speaker.output_folder: {folder} cannot be written')
+    return folder
 
 
 def run(ros_arguments: list[str] | None, overrides: list[Parameter] | None = None) -> int:

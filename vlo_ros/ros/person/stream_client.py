@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
+from rclpy.validate_full_topic_name import validate_full_topic_name
 from std_srvs.srv import Trigger
 
 from vlo_ros import msg
+from vlo_ros.errors import ConfigError
 from vlo_ros.ros.person.outbox import PATIENCE_S, Outbox
 
 # As deep as the node's own: a hundred refusals may come at once.
@@ -24,12 +28,27 @@ ARRIVAL_S = 1.0
 
 
 def stream_prefix(node_name: str, camera: str = '') -> str:
-    """In front of a stream's topics: the node's full name, and the camera's if it has several."""
-    return '/' + '/'.join(part.strip('/') for part in (node_name, camera) if part.strip('/'))
+    """In front of a stream's topics: the node's full name, and the camera's if it has several.
+
+    Raises:
+        ConfigError: ROS takes no such name; one line.
+    """
+    prefix = '/' + '/'.join(part.strip('/') for part in (node_name, camera) if part.strip('/'))
+    try:
+        validate_full_topic_name(f'{prefix}/response/partial')
+    except InvalidTopicNameException as error:
+        raise ConfigError(
+            f'{prefix!r} is not the full name of a node, such as /robot/vlo: letters, digits and '
+            '_ between slashes, no digit first'
+        ) from error
+    return prefix
 
 
 class Asker:
     """Sends questions to a stream as soon as they are heard there, and in order.
+
+    The query_ids are those of no other asker: nodes of one name, or in containers that count their
+    processes alike, may ask one stream.
 
     Attributes:
         prefix: Of the stream's topics.
@@ -44,7 +63,6 @@ class Asker:
         on_asked: Callable[[str, str], None],
         note: Callable[[str], None],
         patience_s: float = PATIENCE_S,
-        asker: str = '',
     ) -> None:
         """Join the graph through `node`.
 
@@ -54,12 +72,11 @@ class Asker:
             on_asked: Told the query_id and the text of a question when it is sent.
             note: Told in one line of what was not sent.
             patience_s: How long a question is held, s.
-            asker: Whose numbers the query_ids are; the node's name if empty.
         """
         self.prefix = prefix
         self._node = node
         self._on_asked = on_asked
-        self._asker = asker or node.get_name()
+        self._asker = f'{node.get_name()}_{secrets.token_hex(3)}'
         self._num_asked = 0
         self.outbox = Outbox(note, patience_s)
         self._query = node.create_publisher(msg.Query, f'{prefix}/query', KEEP)
