@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vlo_ros.doctor import facts as facts_module
 from vlo_ros.doctor.command import describe, examine, print_table
-from vlo_ros.doctor.facts import Facts, GpuFacts, ModelFacts, RosFacts, count_litter, look_at_model
+from vlo_ros.doctor.facts import Facts, GpuFacts, ModelFacts, RosFacts
 from vlo_ros.doctor.finding import Level
-from vlo_ros.errors import ConfigError
+from vlo_ros.fast_dds import LARGE_BYTES
 
 ROOT = Path(__file__).resolve().parents[1]
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -23,6 +22,7 @@ CAMERA = {'node': '/camera', 'reliable': True, 'transports': LARGE_DATA}
 ARRIVALS = {
     'count': 60,
     'rate': 30.0,
+    'listened_s': 2.0,
     'num_bytes': 921_700,
     'num_zero_stamps': 0,
     'num_backward_stamps': 0,
@@ -59,6 +59,9 @@ HEALTHY = Facts(
     frame_fps=2.0,
     graph=GRAPH,
 )
+PAIR = {'publisher': '/camera', 'subscriber': '/vlo'}
+UNRELIABLE = 'ERROR: Best effort publisher and reliable subscription;'
+FORGETFUL = 'ERROR: Volatile publisher and transient local subscription;'
 PLANTED = {
     'old Python': ({'python': (3, 9)}, 'Python', 'error', '3.11'),
     'ROS is not sourced': (
@@ -201,10 +204,22 @@ PLANTED_ON_GRAPH = {
         'remap image',
     ),
     'QoS': (
-        {'incompatible': [{'publisher': 'camera', 'subscriber': 'vlo', 'reason': 'RELIABILITY'}]},
+        {'incompatible': [{**PAIR, 'reason': UNRELIABLE}]},
         'camera QoS',
         'error',
-        'qos_overrides./image.subscription',
+        '/vlo: subscribe best effort (qos_overrides./image.subscription.reliability',
+    ),
+    'QoS of another program': (
+        {'incompatible': [{**PAIR, 'subscriber': '/rviz', 'reason': UNRELIABLE}]},
+        'camera QoS',
+        'warning',
+        '/rviz: subscribe best effort',
+    ),
+    'QoS of no known kind': (
+        {'incompatible': [{**PAIR, 'reason': 'ERROR: Phase of the moon;'}]},
+        'camera QoS',
+        'error',
+        '/vlo: ask for the QoS that is offered',
     ),
     'default transport there': (
         {'publishers': [{**CAMERA, 'transports': ''}]},
@@ -221,10 +236,16 @@ PLANTED_ON_GRAPH = {
 PLANTED_IN_IMAGES = {
     'lost on the way': ({'rate': 1.0}, 'camera rate', 'error', 'FASTDDS_BUILTIN_TRANSPORTS'),
     'nothing comes': (
-        {'count': 0, 'rate': 0.0, 'reliable_rate': 0.0},
+        {'count': 0, 'rate': 0.0, 'age_s': None, 'encoding': None, 'reliable_rate': 0.0},
         'camera rate',
         'error',
         'look at the camera',
+    ),
+    'one comes, and then none': (
+        {'count': 0, 'rate': 0.0, 'reliable_rate': 0.0},
+        'camera rate',
+        'warning',
+        'let the camera run faster',
     ),
     'too slow': (
         {'rate': 0.5, 'reliable_rate': 0.5},
@@ -297,6 +318,48 @@ def test_small_or_compressed_images_need_no_other_transport():
     assert poor(examine(facts)) == []
 
 
+def test_a_camera_slower_than_the_listening_is_not_called_silent():
+    arrivals = {**ARRIVALS, 'count': 0, 'rate': 0.0, 'reliable_rate': None, 'listened_s': 4.0}
+    (finding,) = poor(examine(dataclasses.replace(HEALTHY, graph={**GRAPH, 'arrivals': arrivals})))
+    assert 'less than 0.25 images/s arrive, 2 are wanted' in finding.message
+
+
+def test_every_incompatible_pair_is_named_with_what_fits_its_reason():
+    pairs = [
+        {**PAIR, 'subscriber': '/rviz', 'reason': UNRELIABLE},
+        {**PAIR, 'subscriber': '/vlo', 'reason': f'{UNRELIABLE}{FORGETFUL}'},
+        {**PAIR, 'subscriber': '/rec', 'reason': 'ERROR: Subscription has a deadline, but ...;'},
+    ]
+    (finding,) = poor(
+        examine(dataclasses.replace(HEALTHY, graph={**GRAPH, 'incompatible': pairs}))
+    )
+    assert finding.level is Level.ERROR
+    for pair in pairs:
+        assert f'{pair["subscriber"]} gets nothing from /camera: ' in finding.message
+    rviz, vlo, rec = finding.fix.split('; ')
+    assert rviz.startswith('/rviz: ') and 'best_effort' in rviz and 'volatile' not in rviz
+    assert vlo.startswith('/vlo: ') and 'best_effort' in vlo and 'volatile' in vlo
+    assert rec == '/rec: ask for no deadline, or a longer one'
+
+
+def test_large_begins_where_fast_dds_begins_to_lose():
+    publishers = [{**CAMERA, 'transports': ''}]
+    for num_bytes, checks in ((LARGE_BYTES - 1, []), (LARGE_BYTES, ['transport there'])):
+        arrivals = {**ARRIVALS, 'num_bytes': num_bytes}
+        graph = {**GRAPH, 'arrivals': arrivals, 'publishers': publishers}
+        found = poor(examine(dataclasses.replace(HEALTHY, graph=graph)))
+        assert [finding.check for finding in found] == checks
+    (here,) = poor(examine(dataclasses.replace(HEALTHY, environ={})))
+    assert f'{LARGE_BYTES / 1e6:g} MB' in here.message
+
+
+def test_litter_that_cannot_be_told_is_no_mistake():
+    facts = dataclasses.replace(HEALTHY, shared_memory_litter=None)
+    assert poor(examine(facts)) == []
+    (finding,) = [f for f in examine(facts) if f.check == 'shared memory']
+    assert 'cannot be told' in finding.message
+
+
 def test_another_domain_on_this_machine_is_named():
     facts = dataclasses.replace(
         HEALTHY, graph={**GRAPH, 'publishers': []}, other_domains=frozenset({'7', '42'})
@@ -327,27 +390,6 @@ def test_the_table_says_what_to_do(capsys):
     printed = capsys.readouterr().out
     assert '-> make room, or point HF_HOME to another disk' in printed
     assert '1 error, 0 warnings' in printed
-
-
-def test_a_bad_model_yaml_is_a_finding_and_not_the_end():
-    assert look_at_model('x.yaml', ConfigError('model YAML x.yaml: gone')).error.endswith('gone')
-
-
-def test_litter_is_what_no_process_maps(tmp_path):
-    shm, proc = tmp_path / 'shm', tmp_path / 'proc'
-    (proc / '12').mkdir(parents=True)
-    shm.mkdir()
-    for name in ('fastdds_aa', 'fastdds_aa_el', 'fastdds_bb', 'fastdds_bb_el', 'other'):
-        (shm / name).touch()
-    (proc / '12' / 'maps').write_text(f'7f00 rw-s 00 {shm}/fastdds_aa\n')
-    assert count_litter(shm, proc) == 1
-
-
-def test_domains_of_other_processes_are_seen(tmp_path):
-    for pid, environ in (('12', b'A=1\0ROS_DOMAIN_ID=42\0'), ('13', b'B=2\0')):
-        (tmp_path / pid).mkdir()
-        (tmp_path / pid / 'environ').write_bytes(environ)
-    assert facts_module.look_for_domains(tmp_path) == {'42'}
 
 
 def test_the_command_without_ros_says_so_and_fails(tmp_path):

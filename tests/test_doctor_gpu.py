@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from tests.test_doctor import HEALTHY, poor
-from vlo_ros.doctor import facts as facts_module
+from vlo_ros.doctor import looking
 from vlo_ros.doctor.command import examine
-from vlo_ros.doctor.facts import GpuFacts, look_at_gpu
+from vlo_ros.doctor.facts import GpuFacts
+from vlo_ros.doctor.looking import look_at_gpu
 
 BANNER = """+-----------------------------------------------------------------------------+
 | NVIDIA-SMI 550.54.15    Driver Version: 550.54.15    CUDA Version: 12.4     |
@@ -171,5 +172,5 @@ def test_a_flash_attn_that_cannot_be_imported(machine, source, why):
 
 def test_a_program_that_hangs_is_given_up(machine):
     sleeps = [sys.executable, '-c', 'import time; time.sleep(60)']
-    assert facts_module._run(sleeps, 1.0) == (124, f'{sys.executable} did not answer in 1 s')
-    assert facts_module._run(['nowhere'], 0.5)[0] == 127
+    assert looking._run(sleeps, 1.0) == (124, f'{sys.executable} did not answer in 1 s')
+    assert looking._run(['nowhere'], 0.5)[0] == 127

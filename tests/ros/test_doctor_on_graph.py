@@ -11,17 +11,20 @@ import threading
 
 import numpy as np
 import pytest
-from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from tests.ros.graph import S
 from tests.test_doctor import HEALTHY, poor
-from vlo_ros.doctor.facts import probe_graph
-from vlo_ros.doctor.graph import GRAPH_CHECKS
+from vlo_ros.doctor.finding import Level
+from vlo_ros.doctor.graph import GRAPH_CHECKS, check_rate
+from vlo_ros.doctor.looking import probe_graph
+from vlo_ros.fast_dds import LARGE_BYTES
 from vlo_ros.ros.convert import image_message_of
-from vlo_ros.ros.graph_probe import transports_of
+from vlo_ros.ros.graph_probe import Arrivals, Probe, transports_of
 
 SMALL = np.zeros((48, 64, 3), np.uint8)
 
@@ -107,6 +110,63 @@ def test_a_node_that_insists_on_reliable_images_from_a_best_effort_camera(graph)
     publish = camera(graph, reliability=ReliabilityPolicy.BEST_EFFORT)
     found = findings(graph, look(graph, publish))
     assert 'qos_overrides' in found['camera QoS'].fix
+
+
+def test_another_program_that_insists_on_reliable_images_is_no_error_of_the_node(graph):
+    graph.active_vlo()
+    publish = camera(graph, reliability=ReliabilityPolicy.BEST_EFFORT)
+    graph.watcher.create_subscription(
+        Image,
+        'image',
+        lambda message: None,
+        QoSProfile(depth=5),
+        event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+    )
+    found = findings(graph, look(graph, publish))
+    assert set(found) == {'camera QoS'}
+    assert found['camera QoS'].level is Level.WARNING
+    watcher = graph.watcher.get_fully_qualified_name()
+    assert f'{watcher} gets nothing from {watcher}: ' in found['camera QoS'].message
+
+
+def test_one_image_and_then_none_is_a_slow_camera_and_not_a_silent_one():
+    arrivals = Arrivals(Image, lambda: S)
+    silent = {**arrivals.facts(), 'reliable_rate': None}
+    arrivals.on_image(serialize_message(image_message_of(SMALL, S, 'eye')))
+    arrivals.begin()
+    slow = {**arrivals.facts(), 'reliable_rate': None}
+    assert (silent['encoding'], slow['encoding']) == (None, 'rgb8')
+    levels = []
+    for facts in (silent, slow):
+        judged = dataclasses.replace(HEALTHY, graph={**HEALTHY.graph, 'arrivals': facts})
+        levels.append(check_rate(judged).level)
+    assert levels == [Level.ERROR, Level.WARNING]
+
+
+def test_an_image_is_as_old_as_it_was_on_arrival():
+    now_ns = [10 * S + S // 50]
+    arrivals = Arrivals(Image, lambda: now_ns[0])
+    arrivals.on_image(serialize_message(image_message_of(SMALL, 10 * S, 'eye')))
+    now_ns[0] += 5 * S  # listening goes on
+    assert arrivals.facts()['age_s'] == 0.02
+
+
+@pytest.mark.parametrize(
+    ('num_bytes', 'reliable_rate'), [(LARGE_BYTES - 1, None), (LARGE_BYTES, 7.0)]
+)
+def test_large_images_are_listened_to_reliably_as_well(num_bytes, reliable_rate):
+    class Listener(Probe):
+        def __init__(self):
+            pass
+
+        def _count(self, topic, kind, qos):
+            return {'count': 3, 'num_bytes': num_bytes, 'rate': 7.0}
+
+        def _publishers(self, topic):
+            return [{'reliable': True}]
+
+    facts = Listener()._listen('/image', ['sensor_msgs/msg/Image'])
+    assert facts['reliable_rate'] == reliable_rate
 
 
 def test_a_camera_on_the_default_transport_is_told_from_its_process(graph):

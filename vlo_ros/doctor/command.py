@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vlo_ros.config import load_config
-from vlo_ros.doctor.facts import Facts, gather
+from vlo_ros.doctor.facts import Facts
 from vlo_ros.doctor.finding import Finding, Level
 from vlo_ros.doctor.graph import GRAPH_CHECKS
+from vlo_ros.doctor.looking import gather
 from vlo_ros.doctor.machine import MACHINE_CHECKS
 from vlo_ros.errors import VloError
 

@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vlo_ros.doctor.facts import Facts
 from vlo_ros.doctor.finding import Finding, error, ok, skipped, warning
 from vlo_ros.doctor.machine import SET_LARGE_DATA
-from vlo_ros.fast_dds import carries_large_data
+from vlo_ros.fast_dds import LARGE_BYTES, carries_large_data
 
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-# Above this size the default transport of Fast DDS cuts an image into pieces, and loses some.
-LARGE_BYTES = 500_000
 # A stamp this far from the present is of another clock, s.
 STRANGE_AGE_S = 60.0
 
@@ -88,12 +87,18 @@ def check_qos(facts: Facts) -> Finding:
     graph = facts.graph
     if graph is None or not graph['publishers']:
         return skipped('camera QoS', 'no camera to look at')
-    for pair in graph['incompatible']:
-        return error(
+    pairs = graph['incompatible']
+    if pairs:
+        # What other programs do not get is no trouble of the node's.
+        judge = error if any(pair['subscriber'] == facts.node for pair in pairs) else warning
+        return judge(
             'camera QoS',
-            f'{pair["subscriber"]} gets nothing from {pair["publisher"]}: {pair["reason"]}',
-            f'set qos_overrides.{graph["image"]}.subscription.reliability: best_effort (and '
-            'durability: volatile) on the subscriber',
+            '; '.join(
+                f'{pair["subscriber"]} gets nothing from {pair["publisher"]}: '
+                f'{pair["reason"].strip("; ")}'
+                for pair in pairs
+            ),
+            '; '.join(dict.fromkeys(_qos_advice(pair, graph['image']) for pair in pairs)),
         )
     kinds = {
         'reliable' if publisher['reliable'] else 'best effort' for publisher in graph['publishers']
@@ -138,11 +143,21 @@ def check_rate(facts: Facts) -> Finding:
             'lost on the way',
             f'{SET_LARGE_DATA}; or take compressed images',
         )
-    if not arrivals['count']:
+    if arrivals['encoding'] is None:
         return error(
             'camera rate',
             'the topic has a publisher, but no image arrived',
-            f'look at the camera; if its images are large: {SET_LARGE_DATA}',
+            f'look at the camera; if its images are large: {SET_LARGE_DATA}; if they are rare: '
+            'vlo doctor --seconds N listens longer',
+        )
+    if not arrivals['count']:
+        listened_s = arrivals['listened_s']
+        return warning(
+            'camera rate',
+            f'less than {1 / listened_s:.2g} images/s arrive, {facts.frame_fps:g} are wanted: one '
+            f'image, and none in the {listened_s:.2g} s after it',
+            'let the camera run faster, or set frame_fps lower; vlo doctor --seconds N listens '
+            'longer',
         )
     if rate < 0.8 * facts.frame_fps:
         return warning(
@@ -227,6 +242,21 @@ def check_node(facts: Facts) -> Finding:
         f'{node} is {state}: it judges nothing',
         f'ros2 lifecycle set {node} {step}; if configure fails its log says why',
     )
+
+
+def _qos_advice(pair: Mapping[str, str], topic: str) -> str:
+    """What makes a publisher and a subscriber fit, from the reason why they do not."""
+    reason, advice = pair['reason'].lower(), []
+    if 'reliable subscription' in reason:
+        override = f'qos_overrides.{topic}.subscription.reliability: best_effort'
+        advice.append(f'subscribe best effort ({override})')
+    if 'transient local subscription' in reason:
+        advice.append('subscribe with durability volatile')
+    if 'deadline' in reason:
+        advice.append('ask for no deadline, or a longer one')
+    if 'liveliness' in reason:
+        advice.append('ask for liveliness automatic and no lease duration')
+    return f'{pair["subscriber"]}: {", ".join(advice) or "ask for the QoS that is offered"}'
 
 
 def _arrivals(facts: Facts) -> dict[str, Any] | None:

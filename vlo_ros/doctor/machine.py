@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from vlo_ros.doctor.facts import Facts
 from vlo_ros.doctor.finding import Finding, error, ok, skipped, warning
-from vlo_ros.fast_dds import LARGE_DATA, TRANSPORTS, carries_large_data
+from vlo_ros.fast_dds import LARGE_BYTES, LARGE_DATA, TRANSPORTS, carries_large_data
 
 GB = 1e9
 DISTROS = ('jazzy', 'kilted')
@@ -116,8 +116,8 @@ def check_transport_here(facts: Facts) -> Finding:
     if not carries_large_data(transports):
         return warning(
             'transport here',
-            f'{TRANSPORTS} is {transports or "not set"}: raw images above 0.5 MB are nearly all '
-            'lost',
+            f'{TRANSPORTS} is {transports or "not set"}: raw images above '
+            f'{LARGE_BYTES / 1e6:g} MB are nearly all lost',
             f'{SET_LARGE_DATA}; or take compressed images',
         )
     return ok('transport here', transports)
@@ -137,6 +137,12 @@ def check_shared_memory(facts: Facts) -> Finding:
             'shared memory',
             f'{free / 1e6:.0f} MB are free in /dev/shm',
             'in Docker: --ipc=host or --shm-size=512m; else remove what fills it',
+        )
+    if facts.shared_memory_litter is None:
+        return ok(
+            'shared memory',
+            f'{free / GB:.1f} GB free; what killed programs left there cannot be told beside '
+            'programs of other users',
         )
     if facts.shared_memory_litter > 20:
         return warning(

@@ -27,7 +27,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from vlo_ros.errors import SourceError
-from vlo_ros.fast_dds import TRANSPORTS
+from vlo_ros.fast_dds import LARGE_BYTES, TRANSPORTS
 from vlo_ros.message_header import peek_header
 from vlo_ros.ros.convert import to_rgb
 from vlo_ros.ros.image_topic import IMAGE_TYPES, full_name, watched_images
@@ -40,18 +40,24 @@ SETTLED_S = 0.7  # after something was found, for the rest of it
 class Arrivals:
     """What came in on a topic while it was listened to."""
 
-    def __init__(self, kind: type) -> None:
-        """Expect messages of `kind`, serialised."""
+    def __init__(self, kind: type, now_ns: Callable[[], int]) -> None:
+        """Expect messages of `kind`, serialised; `now_ns` reads the clock of their stamps."""
         self.kind = kind
-        self.began = time.monotonic()
-        self.count = 0
+        self.now_ns = now_ns
+        self.begin()
         self.stamps_ns: list[int] = []
+        self.age_ns: int | None = None
         self.num_bytes = 0
         self.frame_ids: set[str] = set()
         self.first: bytes | None = None
 
+    def begin(self) -> None:
+        """Count from now on; what was seen before is still known."""
+        self.began, self.count = time.monotonic(), 0
+
     def on_image(self, serialized: bytes) -> None:
         """Note one message."""
+        now_ns = self.now_ns()
         self.count += 1
         self.num_bytes = max(self.num_bytes, len(serialized))
         if self.first is None:
@@ -61,21 +67,23 @@ class Arrivals:
         except SourceError:
             return
         self.stamps_ns.append(stamp_ns)
+        self.age_ns = now_ns - stamp_ns
         self.frame_ids.add(frame_id)
 
-    def facts(self, now_ns: int) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """Return what was seen; times in seconds."""
         seconds = time.monotonic() - self.began
         stamps = self.stamps_ns
         return {
             'count': self.count,
             'rate': self.count / seconds,
+            'listened_s': seconds,
             'num_bytes': self.num_bytes,
             'num_zero_stamps': sum(stamp == 0 for stamp in stamps),
             'num_backward_stamps': sum(
                 later < earlier for earlier, later in itertools.pairwise(stamps)
             ),
-            'age_s': (now_ns - stamps[-1]) / 1e9 if stamps else None,
+            'age_s': self.age_ns / 1e9 if self.age_ns is not None else None,
             'frame_ids': sorted(self.frame_ids),
             **self._first_image(),
         }
@@ -160,7 +168,11 @@ class Probe:
 
     def _incompatible(self, topic: str) -> list[dict[str, str]]:
         return [
-            {'publisher': there.node_name, 'subscriber': here.node_name, 'reason': reason}
+            {
+                'publisher': full_name(there.node_name, there.node_namespace),
+                'subscriber': full_name(here.node_name, here.node_namespace),
+                'reason': reason,
+            }
             for there, here, reason in incompatible_pairs(self._node, topic)
         ]
 
@@ -171,22 +183,22 @@ class Probe:
             return None
         facts = self._count(topic, kind, qos_profile_sensor_data)
         facts['reliable_rate'] = None
-        is_large = not facts['count'] or facts['num_bytes'] > 400_000
+        is_large = not facts['count'] or facts['num_bytes'] >= LARGE_BYTES
         if is_large and any(publisher['reliable'] for publisher in self._publishers(topic)):
             facts['reliable_rate'] = self._count(topic, kind, QoSProfile(depth=5))['rate']
         return facts
 
     def _count(self, topic: str, kind: type, qos: QoSProfile) -> dict[str, Any]:
-        arrivals = Arrivals(kind)
+        arrivals = Arrivals(kind, lambda: self._node.get_clock().now().nanoseconds)
         subscription = self._node.create_subscription(
             kind, topic, arrivals.on_image, qos, raw=True
         )
         # The rate counts from the first image on: finding each other takes its time.
         self._spin_until(lambda: arrivals.count, self._options.seconds)
-        arrivals.began, arrivals.count = time.monotonic(), 0
+        arrivals.begin()
         self._spin_until(lambda: False, self._options.seconds)
         self._node.destroy_subscription(subscription)
-        return arrivals.facts(self._node.get_clock().now().nanoseconds)
+        return arrivals.facts()
 
     def _state_of(self, node: str) -> str | None:
         """The node's lifecycle state; '' when it does not answer, None when it is not there."""
