@@ -308,6 +308,7 @@ def _coerce(name: str, hint: Any, value: Any) -> Any:
     if value is None and type(None) in kinds:
         return None
     kind = next(kind for kind in kinds if kind is not type(None))
+    kind = typing.get_origin(kind) or kind  # tuple[str, ...]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)

@@ -9,7 +9,6 @@ Stamps are those of the recording; with `stamps:=now` they are the present, as o
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, Image
 
-from vlo_ros.config import check_value, setting
+from vlo_ros.config import Checked, setting
 from vlo_ros.errors import ConfigError, VloError, one_line
 from vlo_ros.events import Frame
 from vlo_ros.ros.convert import (
@@ -44,7 +43,7 @@ CLOCK_HZ = 50.0
 
 
 @dataclass(frozen=True)
-class CameraConfig:
+class CameraConfig(Checked):
     """What the camera publishes, and how fast."""
 
     section = 'camera'
@@ -72,10 +71,6 @@ class CameraConfig:
     wait_for_subscribers: int = setting(
         0, 'publish nothing before this many subscribe', ge=0, le=100
     )
-
-    def __post_init__(self) -> None:
-        for spec in dataclasses.fields(self):
-            check_value(self.section, spec, getattr(self, spec.name))
 
 
 class EveryFrame(Sampler):

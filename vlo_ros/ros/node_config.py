@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
-from vlo_ros.config import BUNDLED, check_value, setting
+from vlo_ros.config import BUNDLED, Checked, setting
 from vlo_ros.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class NodeConfig:
+class NodeConfig(Checked):
     """What belongs to the node rather than to the model or to one stream."""
 
     section = 'node'
@@ -113,8 +112,7 @@ class NodeConfig:
     )
 
     def __post_init__(self) -> None:
-        for spec in dataclasses.fields(self):
-            check_value(self.section, spec, getattr(self, spec.name))
+        super().__post_init__()
         for name in self.cameras:
             # A topic's piece: what ROS 2 accepts between two slashes.
             if not (name.isascii() and name.isidentifier()):
