@@ -47,10 +47,18 @@ def test_a_process_that_cannot_be_read_may_hold_what_seems_left(machine):
     assert count_litter(shm, proc) == 0
 
 
-def test_a_process_that_ended_meanwhile_holds_nothing(machine):
+def test_a_process_that_ended_meanwhile_holds_nothing(machine, monkeypatch):
     shm, proc = machine
     (proc / '13').mkdir()
-    (proc / '13' / 'maps').symlink_to(proc / 'gone')
+    (proc / '13' / 'maps').touch()
+    real = Path.read_text
+
+    def read(path, **options):
+        if path.parent.name == '13':
+            raise ProcessLookupError
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, 'read_text', read)
     assert count_litter(shm, proc) == 1
 
 
