@@ -86,8 +86,8 @@ class Facts:
         python: Interpreter's version.
         ros: The ROS seen from here.
         shared_memory_bytes: Free in /dev/shm, None where that does not exist.
-        shared_memory_litter: Files of this user there that no process holds, None where the
-            processes of others might hold them.
+        shared_memory_litter: Files of this user there that no process holds, None where
+            processes that cannot be looked into might hold them.
         disk_free_bytes: Free where models are downloaded to.
         gpu: Graphics.
         model: The model.

@@ -142,7 +142,7 @@ def check_shared_memory(facts: Facts) -> Finding:
         return ok(
             'shared memory',
             f'{free / GB:.1f} GB free; what killed programs left there cannot be told beside '
-            'programs of other users',
+            'programs that cannot be looked into',
         )
     if facts.shared_memory_litter > 20:
         return warning(
