@@ -47,6 +47,12 @@ def test_a_process_that_cannot_be_read_may_hold_what_seems_left(machine):
     assert count_litter(shm, proc) == 0
 
 
+def test_what_cannot_be_read_of_the_first_process_does_not_matter(machine):
+    shm, proc = machine
+    (proc / '1' / 'maps').mkdir(parents=True)
+    assert count_litter(shm, proc) == 1
+
+
 def test_a_process_that_ended_meanwhile_holds_nothing(machine, monkeypatch):
     shm, proc = machine
     (proc / '13').mkdir()

@@ -159,7 +159,8 @@ def look_for_domains(proc: Path = Path('/proc')) -> frozenset[str]:
 def count_litter(folder: Path, proc: Path = Path('/proc')) -> int | None:
     """Shared-memory files of Fast DDS, of this user, that no running process holds.
 
-    None where there may be some: a process whose maps cannot be read may hold any of them.
+    None where there may be some: a process of this user whose maps cannot be read may hold any of
+    them. Nobody may read those of the first process of a system, and it holds none.
     """
     # Each segment has a file for its lock beside it, `NAME_el`, which nobody maps.
     found = [*folder.glob('fastdds_*'), *folder.glob('fastrtps_*')]
@@ -171,7 +172,7 @@ def count_litter(folder: Path, proc: Path = Path('/proc')) -> int | None:
         except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
             continue
         except OSError:
-            is_all_read = False
+            is_all_read &= maps.parent.name == '1' or not _is_own(maps.parent)
             continue
         left -= set(re.findall(rf'({re.escape(str(folder))}/fast\w+)', text))
     return len(left) if is_all_read or not left else None
