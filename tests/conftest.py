@@ -3,6 +3,7 @@
 """Skips what this machine cannot run, and says why; loads the golden models once."""
 
 import importlib.util
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,12 @@ import torch
 
 if TYPE_CHECKING:
     from tests.live import Model
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C: what a shell starts in the background ignores it, and so would its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def reason_to_skip(marker: str, marker_expression: str) -> str | None:

@@ -209,6 +209,7 @@ def test_an_interruption_ends_the_threads(order: str) -> None:
         for frame in endless(read):
             if len(read) == 3 * FRAMES_PER_BATCH:
                 _thread.interrupt_main()
+            assert len(read) < 100 * FRAMES_PER_BATCH, 'the interruption was not heard'
             yield frame
 
     with pytest.raises(KeyboardInterrupt):
