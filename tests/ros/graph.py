@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 import rclpy
-from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from vlo_ros import msg
 from vlo_ros.ros.convert import image_message_of
-from vlo_ros.ros.lanes import NUM_THREADS
+from vlo_ros.ros.lanes import LanesExecutor
 from vlo_ros.ros.vlo_node import VloNode
 
 GOLDEN = Path(__file__).parents[1] / 'golden'
@@ -45,7 +45,7 @@ class Graph:
 
     def start(self, node):
         """Spin a node on the executor that it has in life."""
-        executor = MultiThreadedExecutor(num_threads=NUM_THREADS, context=self.context)
+        executor = LanesExecutor(context=self.context)
         executor.add_node(node)
         is_over = threading.Event()
 

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vlo_ros.errors import SourceError
 from vlo_ros.image_message import ENCODINGS, to_rgb
-from vlo_ros.message_header import peek_header
+from vlo_ros.message_header import peek_header, to_ns
 from vlo_ros.ros import convert
 
 pytestmark = pytest.mark.ros
@@ -71,9 +71,9 @@ def test_header_is_read_without_deserializing(stamp_ns, frame_id):
     message = Image(width=1, height=1, encoding='mono8', step=1, data=b'\0')
     message.header.stamp = convert.to_time(stamp_ns)
     message.header.frame_id = frame_id
-    assert convert.to_ns(message.header.stamp) == stamp_ns
+    assert to_ns(message.header.stamp) == stamp_ns
     assert peek_header(serialize_message(message)) == (stamp_ns, frame_id)
 
 
 def test_zero_stamp_is_zero():
-    assert convert.to_ns(Time()) == 0
+    assert to_ns(Time()) == 0

@@ -4,18 +4,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
+from rclpy.exceptions import InvalidHandle
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 
 from vlo_ros.ros.notices import Notices
 
 # One thread for each lane, and two for services that take their time.
 NUM_THREADS = 8
+
+
+class LanesExecutor(MultiThreadedExecutor):
+    """The executor of the node: outlives what is destroyed while it looks for what to wait for.
+
+    rclpy holds event handlers while it waits, but asks them once more behind that: when another
+    thread has them destroyed in between, as a cleanup does, the spin would end with InvalidHandle.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Make one with a thread for each lane."""
+        super().__init__(num_threads=NUM_THREADS, **options)
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Run what is ready; what is gone is left out the next time."""
+        with contextlib.suppress(InvalidHandle):
+            super().spin_once(timeout_sec)
 
 
 @dataclass(frozen=True)

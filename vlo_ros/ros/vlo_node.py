@@ -27,7 +27,6 @@ import rclpy
 import torch
 from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger as TriggerService
 
@@ -36,7 +35,7 @@ from vlo_ros.errors import VloError, one_line
 from vlo_ros.ros.camera_stream import ENCODING, JUDGING, RESET_TIMEOUT_S, CameraStream
 from vlo_ros.ros.decode_lane import DecodeLane
 from vlo_ros.ros.interrupt import until_interrupted
-from vlo_ros.ros.lanes import NUM_THREADS, make_lanes, surviving
+from vlo_ros.ros.lanes import LanesExecutor, make_lanes, surviving
 from vlo_ros.ros.node_config import NodeConfig
 from vlo_ros.ros.notices import Notices
 from vlo_ros.ros.params import NodeParameters
@@ -265,7 +264,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted."""
     rclpy.init(args=args)
     node = VloNode()
-    executor = MultiThreadedExecutor(num_threads=NUM_THREADS)
+    executor = LanesExecutor()
     executor.add_node(node)
     with until_interrupted():
         executor.spin()
